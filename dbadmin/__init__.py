@@ -1,0 +1,1 @@
+"""dbadmin: the backups, restores, health and migrations of the databases of several applications."""

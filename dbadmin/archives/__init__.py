@@ -1,0 +1,1 @@
+"""What a stored backup is."""

@@ -1,0 +1,94 @@
+"""The description of a stored backup, written last: without it there is no backup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from dbadmin.exceptions import CorruptArchive
+from dbadmin.facts import Facts
+from dbadmin.text import Text
+
+FORMAT = 1
+ARCHIVE_NAME = "backup.tar"
+MANIFEST_NAME = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A file of the archive. ``size`` in bytes, ``sha256`` in hexadecimal, ``attributes`` as the engine needs them."""
+
+    name: str
+    size: int
+    sha256: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything that is needed to adopt and restore an archive without the catalogue. Holds no secret.
+
+    ``origin`` is what the engine wants to know when it restores: encoding and collation of a PostgreSQL database,
+    the path of a file. Sizes in bytes, times aware, in UTC.
+    """
+
+    engine: str
+    application: str
+    database: str
+    scope: str
+    started_at: datetime
+    finished_at: datetime
+    server_version: str
+    client_version: str
+    facts: Facts
+    members: tuple[Member, ...]
+    archive_size: int
+    archive_sha256: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def to_bytes(self) -> bytes:
+        """Return the JSON document as it is stored: indented, Japanese unescaped, UTF-8."""
+        document = asdict(self) | {
+            "facts": self.facts.to_json(),
+            "started_at": self.started_at.isoformat(),
+            "finished_at": self.finished_at.isoformat(),
+        }
+        return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True).encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Manifest:
+        """Read a stored manifest. Raises ``CorruptArchive`` for what is not one, or is of a later format."""
+        try:
+            document = json.loads(content)
+            return cls._from_document(document)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptArchive(
+                Text("The manifest cannot be read: {reason}.", reason=f"{type(error).__name__} {error}"),
+                Text("Restore another backup; this archive cannot be trusted."),
+            ) from error
+
+    @classmethod
+    def _from_document(cls, document: dict[str, Any]) -> Manifest:
+        if document["format"] > FORMAT:
+            raise CorruptArchive(
+                Text(
+                    "The manifest has format {found}; this dbadmin reads up to {known}.",
+                    found=document["format"],
+                    known=FORMAT,
+                ),
+                Text("Update dbadmin."),
+            )
+        known = {key: document[key] for key in cls.__dataclass_fields__ if key in document}
+        return cls(
+            **known
+            | {
+                "facts": Facts.from_json(document["facts"]),
+                "members": tuple(Member(**member) for member in document["members"]),
+                "started_at": datetime.fromisoformat(document["started_at"]),
+                "finished_at": datetime.fromisoformat(document["finished_at"]),
+            }
+        )

@@ -1,0 +1,114 @@
+"""Every state with its label and its colour, in one place. Colours are Tabler's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class ColouredChoices(models.TextChoices):
+    """Choices whose members are ``(value, colour), label``; ``colour`` is read by the badge template only."""
+
+    colour: str
+
+    def __new__(cls, value: str, colour: str = "secondary") -> Any:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.colour = colour
+        return member
+
+
+class EngineName(models.TextChoices):
+    """The kinds of database; the values are the names in the engine registry."""
+
+    POSTGRESQL = "postgresql", "PostgreSQL"
+    SQLITE = "sqlite", "SQLite"
+    FILES = "files", _("Files")
+
+
+class Environment(ColouredChoices):
+    """What a database is used for. Production is guarded most."""
+
+    PRODUCTION = "production", "red", _("Production")
+    STAGING = "staging", "yellow", _("Staging")
+    DEVELOPMENT = "development", "blue", _("Development")
+
+
+class Source(models.TextChoices):
+    """Where the connection of a database comes from."""
+
+    FIELDS = "fields", _("Form fields")
+    ENVIRONMENT = "environment", _("Environment variables")
+
+
+class Scope(models.TextChoices):
+    """What a backup holds."""
+
+    FULL = "full", _("Full")
+    SCHEMA = "schema", _("Schema only")
+    DATA = "data", _("Data only")
+
+
+class JobKind(models.TextChoices):
+    """What a job does; each has one handler."""
+
+    BACKUP = "backup", _("Backup")
+    RESTORE = "restore", _("Restore")
+    HEALTH = "health", _("Health check")
+    HISTORY = "history", _("Read migration history")
+
+
+class JobState(ColouredChoices):
+    """A job's life. ``failed`` is an expected failure with a sentence, ``errored`` a bug, ``lost`` a dead worker."""
+
+    QUEUED = "queued", "secondary", _("Queued")
+    RUNNING = "running", "blue", _("Running")
+    SUCCEEDED = "succeeded", "green", _("Succeeded")
+    FAILED = "failed", "red", _("Failed")
+    ERRORED = "errored", "red", _("Internal error")
+    CANCELLED = "cancelled", "yellow", _("Cancelled")
+    LOST = "lost", "red", _("Lost")
+
+
+ACTIVE_STATES = (JobState.QUEUED, JobState.RUNNING)
+
+
+class BackupState(ColouredChoices):
+    """A backup row exists only once its manifest is stored; what can change afterwards is this."""
+
+    AVAILABLE = "available", "green", _("Available")
+    DAMAGED = "damaged", "red", _("Damaged")
+    DELETED = "deleted", "secondary", _("Deleted")
+
+
+class RestoreState(ColouredChoices):
+    """How a restore ended. There is no success with warnings."""
+
+    RUNNING = "running", "blue", _("Running")
+    EXACT = "exact", "green", _("Restored exactly")
+    DIFFERENT = "different", "yellow", _("Restored with differences")
+    FAILED = "failed", "red", _("Failed, target unchanged")
+
+
+class Verdict(ColouredChoices):
+    """The answer of a check. Unknown is never green."""
+
+    OK = "ok", "green", _("OK")
+    WARNING = "warning", "yellow", _("Warning")
+    CRITICAL = "critical", "red", _("Critical")
+    UNKNOWN = "unknown", "purple", _("Unknown")
+    SKIPPED = "skipped", "secondary", _("Skipped")
+
+
+class MigrationState(ColouredChoices):
+    """The state of one migration as seen from outside the tool."""
+
+    APPLIED = "applied", "green", _("Applied")
+    PENDING = "pending", "blue", _("Pending")
+    RUNNING = "running", "blue", _("Running")
+    FAILED = "failed", "red", _("Failed")
+    ROLLED_BACK = "rolled_back", "yellow", _("Rolled back")
+    FILE_MISSING = "file_missing", "red", _("Applied, file missing")
+    MODIFIED = "modified", "yellow", _("Applied, modified since")

@@ -1,0 +1,189 @@
+"""What every engine can do, and the plain values that go in and come out. No models here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from dbadmin.exceptions import ConnectionFailed
+from dbadmin.facts import Facts
+from dbadmin.progress import Progress
+from dbadmin.text import Text
+
+FULL, SCHEMA, DATA = "full", "schema", "data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A step of reaching a database. ``message`` and ``hint`` are set when it failed, else they may be empty."""
+
+    name: Text
+    ok: bool
+    milliseconds: float
+    message: Text = field(default_factory=lambda: Text(""))
+    hint: Text = field(default_factory=lambda: Text(""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerInfo:
+    """What a probe found: its stages in order, ending with the one that failed, and what answered."""
+
+    stages: tuple[Stage, ...]
+    version: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> Stage | None:
+        """The stage that failed, or None when the database is fit to be backed up."""
+        return next((stage for stage in self.stages if not stage.ok), None)
+
+    def require(self) -> None:
+        """Raise ``ConnectionFailed`` with the failed stage's sentence, if there is one."""
+        if stage := self.failed:
+            raise ConnectionFailed(stage.message, stage.hint, stage=stage.name.msgid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dump:
+    """What is known of a finished dump; its files are in the spool. ``attributes``: member name -> values to keep."""
+
+    facts: Facts
+    server_version: str
+    client_version: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warnings: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportLine:
+    """What a tool said about one object while it restored. Level is info, warning or error."""
+
+    level: str
+    object: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreOptions:
+    """``keep_owners``: restore owners and grants, which needs the same roles on the target."""
+
+    keep_owners: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryRow:
+    """A row of a migration tool's own table. Times are ISO 8601 with zone, empty where the tool keeps none.
+
+    state: applied, failed, running or rolled_back.
+    """
+
+    revision: str
+    state: str = "applied"
+    applied_at: str = ""
+    checksum: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolHistory:
+    """What one migration tool recorded in a database: its rows in the tool's order, and the heads."""
+
+    tool: str
+    rows: tuple[HistoryRow, ...]
+    heads: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What health checks look at: values by name, and why a value is not there."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    unavailable: Mapping[str, Text] = field(default_factory=dict)
+
+
+class Connection(Protocol):
+    """How to reach one database. A frozen dataclass of the engine; ``repr`` never shows a secret."""
+
+    @property
+    def address(self) -> str:
+        """Where it is, for pages and logs: without password."""
+        ...
+
+
+class Engine(Protocol):
+    """One kind of database. Stateless; every method may be called from any process.
+
+    Methods raise ``DbadminError`` subclasses only: ``ConnectionFailed`` when the database cannot be reached,
+    ``ToolMissing`` when no client fits, ``ValidationFailed`` when the content is not what it has to be, and
+    ``Cancelled`` from ``progress``. A connection given to an engine was made by that engine.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[Text]
+    scopes: ClassVar[tuple[str, ...]]
+
+    def connection(self, settings: Mapping[str, Any], password: str = "") -> Any:
+        """Make a connection of stored settings; ``ValidationFailed`` names the field that is wrong."""
+        ...
+
+    def probe(self, connection: Any) -> ServerInfo:
+        """Try to reach the database stage by stage. Never raises for a database that cannot be reached."""
+        ...
+
+    def dump(self, connection: Any, *, scope: str, spool: Path, progress: Progress) -> Dump:
+        """Write a consistent dump into ``spool``, an empty folder, with facts of the same moment."""
+        ...
+
+    def new_target(self, connection: Any, name: str) -> Any:
+        """Return the connection of a database, file or folder called ``name`` beside the given one.
+
+        Changes nothing; ``ValidationFailed`` when the name cannot be used.
+        """
+        ...
+
+    def exists(self, target: Any) -> bool:
+        """Say whether there is already something that a restore would overwrite."""
+        ...
+
+    def restore(
+        self,
+        target: Any,
+        *,
+        spool: Path,
+        scope: str,
+        origin: Mapping[str, Any],
+        client_version: str,
+        options: RestoreOptions,
+        progress: Progress,
+    ) -> tuple[ReportLine, ...]:
+        """Create ``target`` from the files a ``dump`` left in ``spool`` and return what the tools said.
+
+        Refuses when ``target`` exists. After any exception the target does not exist.
+        """
+        ...
+
+    def discard(self, target: Any) -> None:
+        """Remove what ``restore`` created."""
+        ...
+
+    def export_sql(self, *, spool: Path, client_version: str, progress: Progress) -> Path | None:
+        """Turn the dump in ``spool`` into a plain SQL file in it and return its path; None where there is no SQL."""
+        ...
+
+    def facts(self, connection: Any, *, progress: Progress) -> Facts:
+        """Measure a live or restored database exactly as ``dump`` measures it."""
+        ...
+
+    def rows(self, connection: Any, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one reading statement in a read-only transaction with a time limit of a few seconds."""
+        ...
+
+    def history(self, connection: Any) -> tuple[ToolHistory, ...]:
+        """Read the tables of the migration tools that are found in the database."""
+        ...
+
+    def snapshot(self, connection: Any) -> Snapshot:
+        """Gather what the health checks look at. Raises ``ConnectionFailed`` when it cannot be reached."""
+        ...

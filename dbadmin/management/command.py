@@ -1,0 +1,102 @@
+"""The base of every command: verbs, ``--json``, sentences on failure, meaningful exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from django.core.management.base import BaseCommand
+from django.core.serializers.json import DjangoJSONEncoder
+
+from dbadmin.exceptions import DbadminError, UsageError
+from dbadmin.models import Database
+from dbadmin.text import Text
+
+DONE, WARNING, CRITICAL, UNKNOWN, USAGE, REFUSED = range(6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a verb found or did. ``results`` become ``{"results": [...]}``; ``lines`` are printed without ``--json``."""
+
+    results: Sequence[Mapping[str, Any]] = ()
+    lines: Iterable[str] = field(default_factory=list)
+    exit_code: int = DONE
+
+
+class VerbCommand(BaseCommand):
+    """A command whose first argument is a verb, such as ``backup run``.
+
+    A subclass lists ``verbs`` (name -> help) and defines ``add_<verb>(parser)`` (optional) and
+    ``do_<verb>(options) -> Outcome``. ``DbadminError`` becomes a sentence on standard error, or ``{"results": [],
+    "error": {"class", "message", "hint"}}`` with ``--json``, and the error's own exit code. Without ``verbs`` the
+    command has none and defines ``do(options)`` and ``add(parser)``.
+    """
+
+    verbs: ClassVar[Mapping[str, str]] = {}
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Give every verb a parser of its own."""
+        if not self.verbs:
+            self._add(parser, "add")
+            return
+        choices = parser.add_subparsers(dest="verb", required=True, metavar="|".join(self.verbs))
+        for verb, explanation in self.verbs.items():
+            self._add(choices.add_parser(verb, help=explanation, description=explanation), f"add_{verb}")
+
+    def _add(self, parser: ArgumentParser, method: str) -> None:
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
+        getattr(self, method, lambda parser: None)(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the verb, print, and leave with its exit code."""
+        method = f"do_{options['verb']}" if self.verbs else "do"
+        try:
+            outcome: Outcome = getattr(self, method)(options)
+        except DbadminError as error:
+            self._fail(error, as_json=options["json"])
+            sys.exit(error.exit_code)
+        self._print(outcome, as_json=options["json"])
+        if outcome.exit_code:
+            sys.exit(outcome.exit_code)
+
+    def _print(self, outcome: Outcome, *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(dump_json({"results": list(outcome.results)}))
+        else:
+            for line in outcome.lines:
+                self.stdout.write(line)
+
+    def _fail(self, error: DbadminError, *, as_json: bool) -> None:
+        if as_json:
+            what = {"class": error.label, "message": str(error.message), "hint": str(error.hint)}
+            self.stdout.write(dump_json({"results": [], "error": what}))
+        else:
+            self.stderr.write(str(error))
+
+
+def dump_json(document: Any) -> str:
+    """Return indented JSON with Japanese unescaped; times as ISO 8601, sentences as text."""
+    return json.dumps(document, indent=2, ensure_ascii=False, cls=_Encoder)
+
+
+class _Encoder(DjangoJSONEncoder):
+    def default(self, o: Any) -> Any:
+        return str(o) if isinstance(o, Text) else super().default(o)
+
+
+def find_database(slug: str) -> Database:
+    """Return a registered database by its short name; ``UsageError`` that lists the known ones."""
+    registered = Database.objects.registered().select_related("application")
+    try:
+        return registered.get(slug=slug)
+    except Database.DoesNotExist:
+        known = ", ".join(registered.values_list("slug", flat=True)) or "–"
+        raise UsageError(
+            Text("There is no database called “{slug}”.", slug=slug), Text("Known are: {known}.", known=known)
+        ) from None

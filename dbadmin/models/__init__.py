@@ -1,0 +1,26 @@
+"""The catalogue."""
+
+from __future__ import annotations
+
+from dbadmin.models.audit import AuditEvent
+from dbadmin.models.backup import Backup, Restore
+from dbadmin.models.database import Application, Database
+from dbadmin.models.health import CheckResult, Finding
+from dbadmin.models.job import Job, JobLogLine
+from dbadmin.models.migration import AppliedMigration, MigrationStatus
+from dbadmin.models.storage import Storage
+
+__all__ = [
+    "Application",
+    "AppliedMigration",
+    "AuditEvent",
+    "Backup",
+    "CheckResult",
+    "Database",
+    "Finding",
+    "Job",
+    "JobLogLine",
+    "MigrationStatus",
+    "Restore",
+    "Storage",
+]

@@ -1,0 +1,106 @@
+"""Backups and restores: the catalogue of what exists and what was brought back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from dbadmin.choices import BackupState, RestoreState, Scope
+from dbadmin.facts import Facts
+from dbadmin.models.database import Database
+from dbadmin.models.job import Job
+from dbadmin.models.storage import Storage
+
+
+class BackupQuerySet(models.QuerySet["Backup"]):
+    """Backups as adjectives."""
+
+    def available(self) -> BackupQuerySet:
+        """Those that can be restored."""
+        return self.filter(state=BackupState.AVAILABLE)
+
+    def listed(self) -> BackupQuerySet:
+        """With what a list shows and without the large columns."""
+        return self.select_related("database__application", "storage").defer("facts", "origin")
+
+
+class Backup(models.Model):
+    """An archive that is complete: its manifest was stored before this row."""
+
+    database = models.ForeignKey(Database, models.PROTECT, related_name="backups", verbose_name=_("database"))
+    storage = models.ForeignKey(Storage, models.PROTECT, related_name="backups", verbose_name=_("storage"))
+    job = models.OneToOneField(Job, models.SET_NULL, null=True, blank=True, related_name="backup")
+    key = models.CharField(_("key"), max_length=300, help_text=_("Folder of the archive in its storage."))
+    scope = models.CharField(_("scope"), max_length=10, choices=Scope, default=Scope.FULL)
+    state = models.CharField(_("state"), max_length=12, choices=BackupState, default=BackupState.AVAILABLE)
+    started_at = models.DateTimeField(_("started at"))
+    finished_at = models.DateTimeField(_("finished at"))
+    size = models.BigIntegerField(_("size"), help_text=_("Bytes of the archive."))
+    sha256 = models.CharField("SHA-256", max_length=64)
+    row_count = models.BigIntegerField(_("rows"), default=0)
+    server_version = models.CharField(_("server version"), max_length=50, blank=True)
+    client_version = models.CharField(_("client version"), max_length=50, blank=True)
+    schema_head = models.CharField(_("schema head"), max_length=200, blank=True)
+    facts = models.JSONField(default=dict)
+    origin = models.JSONField(default=dict)
+    verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
+
+    objects = BackupQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("backup")
+        verbose_name_plural = _("backups")
+        permissions = [
+            ("run_backup", "Can start a backup"),
+            ("download_backup", "Can download an archive"),
+        ]
+        constraints = [models.UniqueConstraint(fields=["storage", "key"], name="one_backup_per_key")]
+        indexes = [
+            models.Index(fields=["database", "state", "-finished_at"], name="backup_newest"),
+            models.Index(fields=["-finished_at", "-id"], name="backup_by_time"),
+            models.Index(fields=["-size", "-id"], name="backup_by_size"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    def get_absolute_url(self) -> str:
+        return reverse("backup", args=[self.pk])
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it took."""
+        return self.finished_at - self.started_at
+
+    def measured(self) -> Facts:
+        """Return the facts taken with the backup."""
+        return Facts.from_json(self.facts)
+
+
+class Restore(models.Model):
+    """A backup brought back, and what came of it."""
+
+    backup = models.ForeignKey(Backup, models.PROTECT, related_name="restores", verbose_name=_("backup"))
+    job = models.OneToOneField(Job, models.SET_NULL, null=True, blank=True, related_name="restore")
+    target = models.CharField(_("target"), max_length=300)
+    state = models.CharField(_("state"), max_length=12, choices=RestoreState, default=RestoreState.RUNNING)
+    started_at = models.DateTimeField(_("started at"))
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    lines = models.JSONField(default=list)
+    differences = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("restore")
+        verbose_name_plural = _("restores")
+        permissions = [("run_restore", "Can start a restore")]
+
+    def __str__(self) -> str:
+        return f"{self.backup} → {self.target}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("restore", args=[self.pk])

@@ -1,0 +1,105 @@
+"""Applications and the databases they own."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from django.db import models
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from dbadmin import sources
+from dbadmin.choices import EngineName, Environment, Source
+from dbadmin.crypto import decrypt, encrypt
+from dbadmin.engines import get_engine
+from dbadmin.engines.base import Engine
+
+
+class Application(models.Model):
+    """A product that owns databases."""
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    slug = models.SlugField(_("short name"), unique=True)
+    description = models.CharField(_("description"), max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("application")
+        verbose_name_plural = _("applications")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DatabaseQuerySet(models.QuerySet["Database"]):
+    """Databases as adjectives."""
+
+    def registered(self) -> DatabaseQuerySet:
+        """Those that are on the dashboard; removed ones are kept for their backups."""
+        return self.filter(removed_at__isnull=True)
+
+
+class Database(models.Model):
+    """A registered target. Removing it from the dashboard sets ``removed_at``; its backups stay."""
+
+    application = models.ForeignKey(
+        Application, models.PROTECT, related_name="databases", verbose_name=_("application")
+    )
+    name = models.CharField(_("name"), max_length=100)
+    slug = models.SlugField(_("short name"), unique=True)
+    engine = models.CharField(_("engine"), max_length=20, choices=EngineName)
+    environment = models.CharField(_("environment"), max_length=20, choices=Environment, default=Environment.PRODUCTION)
+    source = models.CharField(_("connection from"), max_length=20, choices=Source, default=Source.FIELDS)
+    settings = models.JSONField(_("settings"), default=dict, blank=True)
+    encrypted_password = models.TextField(_("encrypted password"), blank=True, editable=False)
+    project_folder = models.CharField(
+        _("project folder"),
+        max_length=500,
+        blank=True,
+        help_text=_("Where the application's migration files are, to tell pending and modified ones."),
+    )
+    backup_age_hours = models.PositiveIntegerField(
+        _("newest backup at most this old (hours)"),
+        default=26,
+        help_text=_("An older one is a warning, twice as old is critical."),
+    )
+    failed_probes = models.PositiveIntegerField(default=0, editable=False)
+    checked_at = models.DateTimeField(null=True, editable=False)
+    removed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = DatabaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["application__name", "name"]
+        verbose_name = _("database")
+        verbose_name_plural = _("databases")
+        permissions = [("test_database", "Can test the connection of a database")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("database", args=[self.slug])
+
+    @property
+    def adapter(self) -> Engine:
+        """The engine that speaks to this database."""
+        return get_engine(self.engine)
+
+    @property
+    def password(self) -> str:
+        """The stored password; ``ValidationFailed`` when the key does not fit."""
+        return decrypt(self.encrypted_password)
+
+    @password.setter
+    def password(self, secret: str) -> None:
+        self.encrypted_password = encrypt(secret)
+
+    def connection(self) -> Any:
+        """Return the engine's connection; of the environment's variables at this moment where those are the source."""
+        if self.source == Source.ENVIRONMENT:
+            chosen = sources.from_environment(os.environ).require()
+            return self.adapter.connection(dict(chosen.settings) | self.settings, chosen.password)
+        return self.adapter.connection(self.settings, self.password)

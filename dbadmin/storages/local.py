@@ -1,0 +1,118 @@
+"""A folder on this machine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from dbadmin.exceptions import StorageError
+from dbadmin.storages.base import CHUNK, StoredObject
+from dbadmin.text import Text
+
+TEMPORARY = ".partial-"
+
+
+class LocalStorage:
+    """Keep archives under ``root``, which is made when it is missing, readable by its owner only."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, key: str, chunks: Iterable[bytes]) -> StoredObject:
+        """Write beside, fsync, link under the final name, fsync the folder."""
+        path = self._path(key)
+        with _sentences(key):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+            try:
+                _write_synced(temporary, chunks)
+                os.link(temporary, path)  # unlike rename, fails when the name is taken
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync_folder(path.parent)
+            return _stored(key, path)
+
+    def open(self, key: str, *, offset: int = 0) -> Iterator[bytes]:
+        """Yield the file from ``offset``."""
+        with _sentences(key), self._path(key).open("rb") as file:
+            file.seek(offset)
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    def stat(self, key: str) -> StoredObject | None:
+        """Return size and time, or None."""
+        path = self._path(key)
+        with _sentences(key):
+            return _stored(key, path) if path.is_file() else None
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Walk the folder; files that are still being written are left out."""
+        for path in sorted(self.root.rglob("*")):
+            key = path.relative_to(self.root).as_posix()
+            if key.startswith(prefix) and path.is_file() and not path.name.startswith(TEMPORARY):
+                yield _stored(key, path)
+
+    def delete(self, key: str) -> None:
+        """Remove the file, and its folder when that is empty then."""
+        path = self._path(key)
+        with _sentences(key):
+            path.unlink(missing_ok=True)
+            if path.parent != self.root and path.parent.is_dir() and not any(path.parent.iterdir()):
+                path.parent.rmdir()
+
+    def free_bytes(self) -> int | None:
+        """Return what the file system has left for this user."""
+        folder = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
+        return shutil.disk_usage(folder).free
+
+    def _path(self, key: str) -> Path:
+        parts = PurePosixPath(key).parts
+        if not parts or key.startswith("/") or ".." in parts or "\0" in key:
+            raise StorageError(Text("“{key}” is not a name inside the storage.", key=key))
+        return self.root.joinpath(*parts)
+
+
+def _write_synced(path: Path, chunks: Iterable[bytes]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _stored(key: str, path: Path) -> StoredObject:
+    stat = path.stat()
+    return StoredObject(key=key, size=stat.st_size, modified=datetime.fromtimestamp(stat.st_mtime, UTC))
+
+
+@contextmanager
+def _sentences(key: str) -> Iterator[None]:
+    """Turn what the operating system says into what an administrator can act on."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StorageError(
+            Text("The storage has no “{key}”.", key=key),
+            Text("It may have been moved or deleted outside dbadmin."),
+        ) from error
+    except FileExistsError as error:
+        raise StorageError(Text("The storage already has “{key}”; it is not replaced.", key=key)) from error
+    except OSError as error:
+        raise StorageError(
+            Text("“{key}” could not be stored or read: {reason}.", key=key, reason=error.strerror or str(error)),
+            Text("Check that the storage's folder exists, may be written and has free space."),
+        ) from error

@@ -1,0 +1,85 @@
+"""Sentences that are stored in English and shown in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _untranslated(message: str) -> str:
+    return message
+
+
+_translate: Callable[[str], str] = _untranslated
+
+
+def set_translator(translate: Callable[[str], str]) -> None:
+    """Say how message ids become the reader's language. Called once, when Django is ready."""
+    global _translate
+    _translate = translate
+
+
+@dataclass(frozen=True)
+class Text:
+    """A sentence for a person: a message id with ``{named}`` places and what stands in them.
+
+    The worker that meets a failure does not know who will read of it, so it stores the id and the
+    parameters (JSON values or further ``Text``); the page translates. The first argument has to be a
+    literal, because the message catalogue is extracted from the source. ``str()`` gives the sentence in
+    the active language and never raises: an unknown place is left as it stands.
+    """
+
+    msgid: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __init__(self, msgid: str, /, **params: Any) -> None:
+        object.__setattr__(self, "msgid", msgid)
+        object.__setattr__(self, "params", params)
+
+    def __str__(self) -> str:
+        translated = _translate(self.msgid) if self.msgid else ""
+        return _fill(translated, self.params)
+
+    def __bool__(self) -> bool:
+        return bool(self.msgid)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``from_json`` takes; every parameter is a JSON value."""
+        return {"msgid": self.msgid, "params": {key: _to_json(value) for key, value in self.params.items()}}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any] | str | None) -> Text:
+        """Rebuild a sentence. A plain string (a tool's own words) stays as it is in every language."""
+        if not stored:
+            return cls("")
+        if isinstance(stored, str):
+            return verbatim(stored)
+        return cls(stored["msgid"], **{key: _from_json(value) for key, value in stored["params"].items()})
+
+
+def verbatim(words: str) -> Text:
+    """Wrap words that are not ours, such as the last line of a tool, so that they are never translated."""
+    return Text("{words}", words=words)
+
+
+class _Places(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "{" + key + "}"
+
+
+def _fill(message: str, params: Mapping[str, Any]) -> str:
+    try:
+        return message.format_map(_Places(params))
+    except (ValueError, IndexError, AttributeError, KeyError):
+        return message
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Text):
+        return value.to_json()
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def _from_json(value: Any) -> Any:
+    return Text.from_json(value) if isinstance(value, dict) else value

@@ -1,0 +1,1 @@
+"""The Django project around dbadmin: settings, root URLs, WSGI."""

@@ -1,0 +1,30 @@
+"""What all tests share: the cast of users, and factories as plain functions in factories.py."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+
+def _signed_in(role: str) -> Client:
+    user = User.objects.create_user(role, password="correct horse battery")
+    user.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def viewer(db: None) -> Client:
+    return _signed_in("viewer")
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    return _signed_in("operator")
+
+
+@pytest.fixture
+def admin(db: None) -> Client:
+    return _signed_in("admin")

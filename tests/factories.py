@@ -1,0 +1,57 @@
+"""Rows for tests: plain functions, every field overridable."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from dbadmin.models import Application, Backup, Database, Job, Storage
+
+_numbers = itertools.count(1)
+
+
+def make_application(**overrides: Any) -> Application:
+    number = next(_numbers)
+    return Application.objects.create(**{"name": f"Application {number}", "slug": f"app-{number}"} | overrides)
+
+
+def make_database(**overrides: Any) -> Database:
+    number = next(_numbers)
+    defaults = {"name": f"Database {number}", "slug": f"db-{number}", "engine": "sqlite", "settings": {"path": "/none"}}
+    if "application" not in overrides:
+        overrides["application"] = make_application()
+    return Database.objects.create(**defaults | overrides)
+
+
+def make_storage(path: Path | None = None, **overrides: Any) -> Storage:
+    number = next(_numbers)
+    folder = str(path or Path(settings.HOME) / f"archives-{number}")
+    return Storage.objects.create(**{"name": f"Storage {number}", "settings": {"path": folder}} | overrides)
+
+
+def make_job(**overrides: Any) -> Job:
+    if "database" not in overrides:
+        overrides["database"] = make_database()
+    return Job.objects.create(**{"kind": "backup"} | overrides)
+
+
+def make_backup(**overrides: Any) -> Backup:
+    number = next(_numbers)
+    now = timezone.now()
+    if "database" not in overrides:
+        overrides["database"] = make_database()
+    if "storage" not in overrides:
+        overrides["storage"] = make_storage()
+    defaults = {
+        "key": f"db/{number}",
+        "started_at": now - timedelta(seconds=4),
+        "finished_at": now,
+        "size": 1000,
+        "sha256": "0" * 64,
+    }
+    return Backup.objects.create(**defaults | overrides)

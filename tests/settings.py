@@ -1,0 +1,21 @@
+"""The project's settings, with a home folder that lives as long as the tests."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+if "DBADMIN_TEST_HOME" not in os.environ:
+    os.environ["DBADMIN_TEST_HOME"] = tempfile.mkdtemp(prefix="dbadmin-tests-")
+    atexit.register(shutil.rmtree, os.environ["DBADMIN_TEST_HOME"], ignore_errors=True)
+os.environ["DBADMIN_HOME"] = os.environ["DBADMIN_TEST_HOME"]
+
+from project.settings import *  # noqa: F403
+from project.settings import DATABASES, HOME
+
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file, not memory: workers in other processes have to see it.
+    DATABASES["default"]["TEST"] = {"NAME": str(HOME / "test-catalogue.sqlite3")}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
