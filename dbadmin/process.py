@@ -219,12 +219,13 @@ def end_group_by_pid(pid: int, started: str) -> bool:
 
 
 def start_time(pid: int) -> str:
-    """Return the kernel's start time of a process, which together with its pid names it; empty when it is gone."""
+    """Return the kernel's start time of a process, which together with its pid names it; empty when it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    return stat.rpartition(")")[2].split()[19]
+    state, *fields = stat.rpartition(")")[2].split()
+    return "" if state in "ZX" else fields[18]
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

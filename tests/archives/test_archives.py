@@ -1,0 +1,109 @@
+"""An archive is believed only when every byte is as the manifest has it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import tarfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from dbadmin.archives.manifest import Manifest
+from dbadmin.archives.reader import read_manifest, unpack, verify
+from dbadmin.archives.writer import ArchiveWriter
+from dbadmin.exceptions import CorruptArchive
+from dbadmin.facts import Facts
+from dbadmin.progress import Silent
+from dbadmin.storages.local import LocalStorage
+
+CONTENT = {
+    "dump/toc.dat": b"toc" * 1000,
+    "dump/1.dat.zst": bytes(range(256)) * 9000,
+    "名前 with space.sql": b"",
+    "z": b"z",
+}
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "store")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, storage: LocalStorage) -> Manifest:
+    spool = tmp_path / "spool"
+    for name, content in CONTENT.items():
+        (spool / name).parent.mkdir(parents=True, exist_ok=True)
+        (spool / name).write_bytes(content)
+    writer = ArchiveWriter(spool=spool, progress=Silent(), attributes={"z": {"mode": 0o640}})
+    writer.write(storage, "db/one")
+    made = Manifest(
+        engine="sqlite", application="見本", database="db", scope="full",
+        started_at=datetime(2026, 11, 21, 3, tzinfo=UTC), finished_at=datetime(2026, 11, 21, 4, tzinfo=UTC),
+        server_version="3.54", client_version="3.54", facts=Facts(tables={"作品": 3}),
+        members=tuple(writer.members), archive_size=writer.size, archive_sha256=writer.sha256,
+    )  # fmt: skip
+    storage.write("db/one/manifest.json", [made.to_bytes()])
+    return made
+
+
+def test_everything_comes_back(storage: LocalStorage, manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    unpack(storage, "db/one", read_manifest(storage, "db/one"), tmp_path / "out", Silent())
+    found = {name: (tmp_path / "out" / name).read_bytes() for name in CONTENT}
+    assert found == CONTENT
+    assert read_manifest(storage, "db/one") == manifest
+
+
+def test_plain_tar_reads_it(storage: LocalStorage, manifest: Manifest) -> None:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(storage.open("db/one/backup.tar")))) as tar:
+        assert sorted(tar.getnames()) == sorted(CONTENT)
+
+
+def test_every_single_flipped_bit_is_found(storage: LocalStorage, manifest: Manifest) -> None:
+    path = storage.root / "db/one/backup.tar"
+    content = path.read_bytes()
+    for offset in [*range(0, 2048, 97), *range(2048, len(content), len(content) // 40), len(content) - 1]:
+        damaged = bytearray(content)
+        damaged[offset] ^= 1 << (offset % 8)
+        path.write_bytes(damaged)
+        with pytest.raises(CorruptArchive):
+            verify(storage, "db/one", manifest, Silent())
+
+
+@pytest.mark.parametrize("length", [0, 1, 511, 512, 5000, -1, -512])
+def test_a_truncated_archive_is_found(storage: LocalStorage, manifest: Manifest, length: int) -> None:
+    path = storage.root / "db/one/backup.tar"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(CorruptArchive):
+        verify(storage, "db/one", manifest, Silent())
+
+
+def test_something_appended_is_found(storage: LocalStorage, manifest: Manifest) -> None:
+    path = storage.root / "db/one/backup.tar"
+    path.write_bytes(path.read_bytes() + bytes(10_240))
+    with pytest.raises(CorruptArchive):
+        verify(storage, "db/one", manifest, Silent())
+
+
+def test_the_manifest_of_another_backup_is_found(storage: LocalStorage, manifest: Manifest) -> None:
+    other = dataclasses.replace(manifest, members=manifest.members[:-1])
+    with pytest.raises(CorruptArchive):
+        verify(storage, "db/one", other, Silent())
+
+
+def test_nothing_is_written_outside_the_folder(storage: LocalStorage, manifest: Manifest, tmp_path: Path) -> None:
+    evil = dataclasses.replace(manifest.members[0], name="../evil")
+    hostile = dataclasses.replace(manifest, members=(evil, *manifest.members[1:]))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(CorruptArchive):
+        unpack(storage, "db/one", hostile, tmp_path / "out", Silent())
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 99}', b'{"format": 1}', b"\xff\xfe"])
+def test_what_is_no_manifest_is_a_sentence(content: bytes) -> None:
+    with pytest.raises(CorruptArchive):
+        Manifest.from_bytes(content)
