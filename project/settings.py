@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
+import shlex
 import sys
 from pathlib import Path
 
@@ -16,6 +18,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 HOME = Path(env.str("DBADMIN_HOME", default=str(BASE_DIR / ".dbadmin"))).absolute()
+# Variables for those who start us without any, such as cron; the real environment wins.
+if (HOME / "environment").is_file():
+    env.read_env(HOME / "environment")
 SECRET_KEY = env.str("SECRET_KEY", default="") or secret(HOME, "secret_key", lambda: secrets.token_urlsafe(50))
 ENCRYPTION_KEY = env.str("DBADMIN_ENCRYPTION_KEY", default="") or secret(
     HOME, "encryption_key", lambda: Fernet.generate_key().decode()
@@ -91,8 +96,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["long", "short"]}}
 # One line, forever: schedules are rows in the catalogue, so that the crontab never has to change.
 CRONJOBS = [("* * * * *", "dbadmin.cron.tick")]
-CRONTAB_COMMENT = f"dbadmin {HOME}"
+CRONTAB_COMMENT = f"dbadmin {hashlib.sha256(str(HOME).encode()).hexdigest()[:12]}"
 CRONTAB_LOCK_JOBS = False
+# cron starts with an empty environment; everything else is read from the home folder.
+CRONTAB_COMMAND_PREFIX = f"DBADMIN_HOME={shlex.quote(str(HOME))}"
 
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", _("English")), ("ja", _("Japanese"))]
