@@ -31,7 +31,12 @@ class JobQuerySet(models.QuerySet["Job"]):
 
 
 class Job(models.Model):
-    """One unit of background work, visible, cancellable and logged."""
+    """One unit of background work, visible, cancellable and logged.
+
+    ``params`` are what was asked for, and under ``TRACES`` what the work has begun, so that it can be cleaned up.
+    """
+
+    TRACES = ("key", "creating")
 
     kind = models.CharField(_("kind"), max_length=20, choices=JobKind)
     state = models.CharField(_("state"), max_length=20, choices=JobState, default=JobState.QUEUED)
@@ -98,6 +103,8 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["state", "lease_until"], name="job_state_lease"),
             models.Index(fields=["database", "-id"], name="job_database"),
+            models.Index(fields=["state", "-id"], name="job_by_state"),
+            models.Index(fields=["kind", "-id"], name="job_by_kind"),
         ]
 
     def __str__(self) -> str:
@@ -105,6 +112,11 @@ class Job(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("job", args=[self.pk])
+
+    def note(self, **traces: Any) -> None:
+        """Remember in ``params`` what is being made, before it is made."""
+        self.params = self.params | traces
+        self.save(update_fields=["params"])
 
     @property
     def is_active(self) -> bool:
