@@ -1,0 +1,124 @@
+"""Check one database now: gather once, judge, and keep what was found."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from django.db import transaction
+
+from dbadmin.choices import MigrationState, Scope, Verdict
+from dbadmin.exceptions import DbadminError
+from dbadmin.health import checks as checks  # registers them
+from dbadmin.health.registry import Migrations, Observation, Result, Thresholds, evaluate
+from dbadmin.models import AppliedMigration, Backup, CheckResult, Database, Finding, MigrationStatus
+
+_JUDGED = (MigrationState.FAILED, MigrationState.FILE_MISSING, MigrationState.MODIFIED)
+
+
+def run_checks(database: Database, *, now: datetime) -> list[CheckResult]:
+    """Run every check of the database's engine and store results and findings; returns the results in order.
+
+    A database that cannot be reached is a result, not an exception. The database is asked outside the transaction
+    in which the answers are written.
+    """
+    seen = _gather(database, now)
+    with transaction.atomic():
+        current = Database.objects.select_for_update().get(pk=database.pk)
+        failures = current.failed_probes + 1 if seen.failure else 0
+        results = evaluate(database.engine, replace(seen, failed_probes=failures))
+        database.failed_probes, database.checked_at = failures, now
+        database.save(update_fields=["failed_probes", "checked_at"])
+        _keep_findings(database, results, now)
+        return _keep_results(database, results, now)
+
+
+def _gather(database: Database, now: datetime) -> Observation:
+    known = Observation(
+        now=now,
+        newest_backup=_newest_backup(database),
+        migrations=_migrations(database),
+        thresholds=Thresholds(backup_age_hours=database.backup_age_hours),
+    )
+    try:
+        return replace(known, snapshot=database.adapter.snapshot(database.connection()))
+    except DbadminError as failure:
+        return replace(known, failure=failure)
+
+
+def _newest_backup(database: Database) -> datetime | None:
+    # What was written while the backup ran is not in it, so its age counts from its beginning.
+    newest = Backup.objects.available().filter(database=database, scope=Scope.FULL).order_by("-finished_at")
+    return newest.values_list("started_at", flat=True).first()
+
+
+def _migrations(database: Database) -> tuple[Migrations, ...]:
+    revisions: dict[tuple[str, str], list[str]] = defaultdict(list)
+    judged = AppliedMigration.objects.filter(database=database, disappeared_at=None, state__in=_JUDGED)
+    for tool, state, revision in judged.order_by("position").values_list("tool", "state", "revision"):
+        revisions[tool, state].append(revision)
+    return tuple(
+        Migrations(
+            tool=status.tool,
+            head=status.head,
+            pending=status.pending,
+            problem=status.problem,
+            read_at=status.read_at,
+            failed=tuple(revisions[status.tool, MigrationState.FAILED]),
+            file_missing=tuple(revisions[status.tool, MigrationState.FILE_MISSING]),
+            modified=tuple(revisions[status.tool, MigrationState.MODIFIED]),
+        )
+        for status in MigrationStatus.objects.filter(database=database)
+    )
+
+
+def _keep_results(database: Database, results: Mapping[str, Result], now: datetime) -> list[CheckResult]:
+    rows = [
+        CheckResult(
+            database=database,
+            check_id=check_id,
+            verdict=result.verdict,
+            message=result.message,
+            hint=result.hint,
+            value=result.value,
+            checked_at=now,
+        )
+        for check_id, result in results.items()
+    ]
+    CheckResult.objects.filter(database=database).exclude(check_id__in=results).delete()
+    CheckResult.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["database", "check_id"],
+        update_fields=["verdict", "message", "hint", "value", "checked_at"],
+    )
+    return rows
+
+
+def _keep_findings(database: Database, results: Mapping[str, Result], now: datetime) -> None:
+    """Open what is new, follow what goes on, resolve what is well. Unknown does neither: nobody saw it get well."""
+    bad = {key: result for key, result in results.items() if result.verdict in (Verdict.WARNING, Verdict.CRITICAL)}
+    unseen = {key for key, result in results.items() if result.verdict == Verdict.UNKNOWN}
+    found = {finding.check_id: finding for finding in Finding.objects.open().filter(database=database)}
+    for check_id, finding in found.items():
+        if result := bad.get(check_id):
+            finding.verdict, finding.message, finding.hint = result.verdict, result.message, result.hint
+            finding.last_seen_at = now
+        elif check_id not in unseen:
+            finding.resolved_at = now
+    Finding.objects.bulk_update(found.values(), ["verdict", "message", "hint", "last_seen_at", "resolved_at"])
+    Finding.objects.bulk_create(
+        Finding(
+            database=database,
+            check_id=check_id,
+            verdict=result.verdict,
+            message=result.message,
+            hint=result.hint,
+            opened_at=now,
+            last_seen_at=now,
+        )
+        for check_id, result in bad.items()
+        if check_id not in found
+    )
