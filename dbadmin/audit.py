@@ -11,7 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import models
 from django.http import HttpRequest
 
-from dbadmin.models import AuditEvent
+from dbadmin.models import AuditEvent, Job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,11 @@ def from_request(request: HttpRequest) -> Actor:
 def from_shell() -> Actor:
     """Return the operating system's user, for management commands."""
     return Actor(name=f"shell:{getpass.getuser()}")
+
+
+def from_job(job: Job | None) -> Actor:
+    """Return who asked for a job; without one, the product itself."""
+    return Actor(name=job.actor, user=job.requested_by) if job else SYSTEM
 
 
 def client_address(request: HttpRequest) -> str:

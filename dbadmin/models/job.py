@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from dbadmin.choices import ACTIVE_STATES, JobKind, JobState
+from dbadmin.exceptions import Cancelled
 from dbadmin.models.database import Database
 from dbadmin.models.fields import SentenceField
 
@@ -117,6 +118,12 @@ class Job(models.Model):
         """Remember in ``params`` what is being made, before it is made."""
         self.params = self.params | traces
         self.save(update_fields=["params"])
+
+    def require_held(self) -> None:
+        """Raise ``Cancelled`` when a reaper gave the job up meanwhile; call it in the transaction of the result."""
+        held = Job.objects.select_for_update().filter(pk=self.pk, state=JobState.RUNNING, worker=self.worker)
+        if held.values_list("pk", flat=True).first() is None:
+            raise Cancelled
 
     @property
     def is_active(self) -> bool:

@@ -48,6 +48,10 @@ class Storage(Protocol):
         """Remove an object; one that is not there is no error."""
         ...
 
+    def discard(self, prefix: str) -> None:
+        """Remove every object below the folder ``prefix``, also what an interrupted write left half there."""
+        ...
+
     def free_bytes(self) -> int | None:
         """Return how much can still be stored, or None where that is not known."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -15,6 +16,7 @@ from dbadmin.storages.base import CHUNK, StoredObject
 from dbadmin.text import Text
 
 TEMPORARY = ".partial-"
+WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
 
 
 class LocalStorage:
@@ -27,11 +29,11 @@ class LocalStorage:
         """Write beside, fsync, link under the final name, fsync the folder."""
         path = self._path(key)
         with _sentences(key):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_folder(path.parent)
             temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
             try:
                 _write_synced(temporary, chunks)
-                os.link(temporary, path)  # unlike rename, fails when the name is taken
+                _publish(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
             _sync_folder(path.parent)
@@ -65,6 +67,13 @@ class LocalStorage:
             if path.parent != self.root and path.parent.is_dir() and not any(path.parent.iterdir()):
                 path.parent.rmdir()
 
+    def discard(self, prefix: str) -> None:
+        """Remove the folder and everything in it."""
+        path = self._path(prefix)
+        with _sentences(prefix):
+            if path.is_dir():
+                shutil.rmtree(path)
+
     def free_bytes(self) -> int | None:
         """Return what the file system has left for this user."""
         folder = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
@@ -75,6 +84,24 @@ class LocalStorage:
         if not parts or key.startswith("/") or ".." in parts or "\0" in key:
             raise StorageError(Text("“{key}” is not a name inside the storage.", key=key))
         return self.root.joinpath(*parts)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder and those above it, all for the owner only (``mkdir`` gives the mode to the last one alone)."""
+    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give a complete file its name; ``FileExistsError`` when the name is taken, which a rename would not notice."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in WITHOUT_LINKS:
+            raise
+        # exFAT, some FUSE and SMB mounts have no hard links: reserve the name, then replace our own empty file.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.rename(temporary, path)
 
 
 def _write_synced(path: Path, chunks: Iterable[bytes]) -> None:

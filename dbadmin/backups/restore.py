@@ -1,0 +1,175 @@
+"""Bring a backup back, beside what exists, and compare it with what was measured when it was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from dbadmin import audit
+from dbadmin.archives.manifest import Manifest
+from dbadmin.archives.reader import unpack
+from dbadmin.backups.spool import spool
+from dbadmin.backups.verify import mark_damaged, require_stored, trusted_manifest
+from dbadmin.choices import RestoreState
+from dbadmin.engines.base import DATA, SCHEMA, Engine, ReportLine, RestoreOptions
+from dbadmin.exceptions import CorruptArchive, DbadminError, Refused
+from dbadmin.facts import Difference, Facts
+from dbadmin.models import Backup, Database, Job, Restore
+from dbadmin.progress import Progress
+from dbadmin.text import Text
+
+
+def restore_backup(
+    *,
+    backup: Backup,
+    target_name: str,
+    server: Database | None = None,
+    keep_owners: bool,
+    progress: Progress,
+    job: Job | None = None,
+) -> Restore:
+    """Restore into a new database, file or folder called ``target_name`` and compare it with the backup's facts.
+
+    ``server``: a registered database of the same engine beside which the new one is made; the backup's own without.
+    The returned row is exact or different, never a success with errors inside. After any exception the row says
+    failed, and the target does not exist unless it existed before.
+    """
+    beside = server or backup.database
+    restoring = _Restoring(
+        backup=backup, engine=backup.database.adapter, target=new_target(backup, beside, target_name), job=job
+    )
+    row = restoring.begin()
+    try:
+        with spool(job) as folder:
+            manifest = restoring.unpack(folder, progress)
+            lines = restoring.restore(folder, manifest, RestoreOptions(keep_owners=keep_owners), progress)
+        with restoring.nothing_left():
+            differences = restoring.compare(manifest, progress)
+            return _finish(row, lines, differences, job)
+    except BaseException as error:  # also when the worker is told to end
+        _fail(row, error, job)
+        raise
+
+
+def new_target(backup: Backup, beside: Database, name: str) -> Any:
+    """Return where ``name`` would be made; ``Refused`` when that exists, ``ValidationFailed`` for a bad name."""
+    engine = backup.database.adapter
+    if beside.engine != backup.database.engine:
+        raise Refused(
+            Text("“{name}” is of another kind than the backup.", name=beside.name),
+            Text("Choose one of kind {engine}.", engine=engine.label),
+        )
+    target = engine.new_target(beside.connection(), name)
+    if engine.exists(target):
+        raise Refused(
+            Text("“{name}” exists already. Restoring over something that exists comes later.", name=name),
+            Text("Choose a new name."),
+        )
+    return target
+
+
+def discard_unfinished(job: Job) -> None:
+    """Remove the half-made target of a restore job that died, and say in its row that it failed."""
+    row = Restore.objects.select_related("backup__database").filter(job=job, state=RestoreState.RUNNING).first()
+    if row is None:
+        return
+    if job.params.get("creating"):
+        beside = Database.objects.filter(slug=job.params.get("server") or "").first() or row.backup.database
+        engine = beside.adapter
+        engine.discard(engine.new_target(beside.connection(), job.params["target_name"]))
+    _close(row, RestoreState.FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Restoring:
+    backup: Backup
+    engine: Engine
+    target: Any
+    job: Job | None
+
+    def begin(self) -> Restore:
+        return Restore.objects.create(
+            backup=self.backup, job=self.job, target=self.target.address[:300], started_at=timezone.now()
+        )
+
+    def unpack(self, folder: Path, progress: Progress) -> Manifest:
+        require_stored(self.backup)
+        backend = self.backup.storage.backend()
+        try:
+            manifest = trusted_manifest(self.backup, backend)
+            unpack(backend, self.backup.key, manifest, folder, progress)
+        except CorruptArchive:
+            mark_damaged(self.backup)
+            raise
+        return manifest
+
+    def restore(
+        self, folder: Path, manifest: Manifest, options: RestoreOptions, progress: Progress
+    ) -> tuple[ReportLine, ...]:
+        if self.job is not None:
+            self.job.note(creating=True)
+        progress.check()
+        return self.engine.restore(
+            self.target,
+            spool=folder,
+            scope=manifest.scope,
+            origin=manifest.origin,
+            client_version=manifest.client_version,
+            options=options,
+            progress=progress,
+        )
+
+    def compare(self, manifest: Manifest, progress: Progress) -> tuple[Difference, ...]:
+        progress.phase(Text("Comparing with the backup"))
+        found = self.engine.facts(self.target, progress=progress)
+        return _comparable(manifest.facts, manifest.scope).differences(_comparable(found, manifest.scope))
+
+    @contextmanager
+    def nothing_left(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.engine.discard(self.target)
+            raise
+
+
+def _comparable(facts: Facts, scope: str) -> Facts:
+    """Leave out what a backup of this scope does not hold."""
+    if scope == SCHEMA:
+        return replace(facts, tables=dict.fromkeys(facts.tables, 0), sequences={}, checksums={})
+    if scope == DATA:
+        return replace(facts, objects={}, schema_fingerprint="")
+    return facts
+
+
+def _finish(
+    row: Restore, lines: tuple[ReportLine, ...], differences: tuple[Difference, ...], job: Job | None
+) -> Restore:
+    row.lines = [asdict(line) for line in lines]
+    row.differences = [asdict(difference) for difference in differences]
+    errors = any(line.level == "error" for line in lines)
+    with transaction.atomic():
+        if job is not None:
+            job.require_held()
+        _close(row, RestoreState.DIFFERENT if differences or errors else RestoreState.EXACT)
+        audit.record(audit.from_job(job), "restore.complete", row, state=str(row.state), differences=len(differences))
+    return row
+
+
+def _fail(row: Restore, error: BaseException, job: Job | None) -> None:
+    message = str(error.message) if isinstance(error, DbadminError) else type(error).__name__
+    row.lines = [asdict(ReportLine(level="error", object="", message=message))]
+    with transaction.atomic():
+        _close(row, RestoreState.FAILED)
+        audit.record(audit.from_job(job), "restore.failed", row)
+
+
+def _close(row: Restore, state: RestoreState) -> None:
+    row.state, row.finished_at = state, timezone.now()
+    row.save(update_fields=["state", "finished_at", "lines", "differences"])

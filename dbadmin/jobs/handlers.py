@@ -1,0 +1,89 @@
+"""What each kind of job does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.utils import timezone
+
+from dbadmin.backups.restore import restore_backup
+from dbadmin.backups.take import take_backup
+from dbadmin.choices import JobKind, RestoreState, Scope
+from dbadmin.exceptions import Refused
+from dbadmin.models import Backup, Database, Job, Storage
+from dbadmin.progress import Progress
+from dbadmin.text import Text
+
+Handler = Callable[[Job, Progress], Text]
+
+
+def back_up(job: Job, progress: Progress) -> Text:
+    """Parameters: ``scope`` (full), ``storage`` (id; the default one)."""
+    backup = take_backup(
+        database=job.database,
+        storage=_storage(job.params.get("storage")),
+        scope=job.params.get("scope", Scope.FULL),
+        progress=progress,
+        job=job,
+    )
+    return Text("Backed up {rows} rows in {size} bytes.", rows=backup.row_count, size=backup.size)
+
+
+def restore(job: Job, progress: Progress) -> Text:
+    """Parameters: ``backup`` (id), ``target_name``, ``server`` (slug; the backup's own), ``keep_owners`` (yes)."""
+    row = restore_backup(
+        backup=Backup.objects.select_related("database__application", "storage").get(pk=job.params["backup"]),
+        target_name=job.params["target_name"],
+        server=_server(job.params.get("server")),
+        keep_owners=job.params.get("keep_owners", True),
+        progress=progress,
+        job=job,
+    )
+    if row.state == RestoreState.EXACT:
+        return Text("Restored to {target}; everything is equal to the backup.", target=row.target)
+    return Text(
+        "Restored to {target}, with {count} differences from the backup.",
+        target=row.target,
+        count=len(row.differences),
+    )
+
+
+def check_health(job: Job, progress: Progress) -> Text:
+    """No parameters."""
+    from dbadmin.health.run import run_checks
+
+    run_checks(job.database, now=timezone.now())
+    return Text("Checked.")
+
+
+def read_history(job: Job, progress: Progress) -> Text:
+    """No parameters."""
+    from dbadmin.migration_history.read import read_history as read
+
+    read(job.database, now=timezone.now())
+    return Text("Read.")
+
+
+HANDLERS: dict[JobKind, Handler] = {
+    JobKind.BACKUP: back_up,
+    JobKind.RESTORE: restore,
+    JobKind.HEALTH: check_health,
+    JobKind.HISTORY: read_history,
+}
+
+
+def _storage(pk: int | None) -> Storage:
+    found = Storage.objects.filter(pk=pk) if pk else Storage.objects.filter(is_default=True)
+    storage = found.first()
+    if storage is None:
+        raise Refused(Text("There is no storage to keep the backup in."), Text("Add a storage, or make one default."))
+    return storage
+
+
+def _server(slug: str | None) -> Database | None:
+    if not slug:
+        return None
+    database = Database.objects.registered().filter(slug=slug).first()
+    if database is None:
+        raise Refused(Text("There is no database called “{slug}”.", slug=slug), Text("Choose another server."))
+    return database

@@ -1,0 +1,164 @@
+"""Asking for work, and asking it to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from dbadmin import audit
+from dbadmin.choices import JobKind, JobState
+from dbadmin.exceptions import Cancelled, Refused
+from dbadmin.jobs import lease
+from dbadmin.jobs.bell import ring as ring_bell
+from dbadmin.models import Database, Job
+from dbadmin.text import Text
+
+ACTIONS = {
+    JobKind.BACKUP: "backup.run",
+    JobKind.RESTORE: "restore.run",
+    JobKind.HEALTH: "health.run",
+    JobKind.HISTORY: "migrations.read",
+}
+RUNNING_WORDS = {
+    JobKind.BACKUP: Text("A backup"),
+    JobKind.RESTORE: Text("A restore"),
+    JobKind.HEALTH: Text("A health check"),
+    JobKind.HISTORY: Text("Reading the migration history"),
+}
+REPEATABLE = (JobKind.BACKUP, JobKind.HEALTH, JobKind.HISTORY)
+
+
+def enqueue(
+    kind: JobKind | str,
+    database: Database,
+    *,
+    actor: audit.Actor,
+    params: Mapping[str, Any] | None = None,
+    reason: str = "",
+    ring: bool = True,
+) -> tuple[Job, bool]:
+    """Return the waiting job and True, or the one of this kind that is already active and False.
+
+    Job, audit event and bell come into being together or not at all. ``Refused`` when the database was removed from
+    the dashboard or another backup or restore of it is active; its ``message.params["job"]`` is that job's id.
+    ``ring=False`` is for a caller that works on the job itself, see ``execution.run_now``.
+    """
+    kind = JobKind(kind)
+    _require_registered(database)
+    try:
+        with transaction.atomic():
+            return _create(kind, database, actor=actor, params=params or {}, reason=reason, ring=ring), True
+    except IntegrityError:
+        return _already_active(kind, database), False
+
+
+def cancel(job: Job, *, actor: audit.Actor, reason: str = "") -> Job:
+    """Stop a job: a waiting one at once, a running one as soon as its worker sees it (about a second).
+
+    ``Refused`` when it is over. Asking twice is harmless.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        waiting = Job.objects.filter(pk=job.pk, state=JobState.QUEUED)
+        running = Job.objects.filter(pk=job.pk, state=JobState.RUNNING)
+        stopped = waiting.update(
+            state=JobState.CANCELLED, finished_at=now, cancel_requested_at=now, message=Cancelled().message
+        )
+        asked = running.filter(cancel_requested_at=None).update(cancel_requested_at=now)
+        if not stopped and not running.exists():
+            raise Refused(Text("The job is over already; there is nothing to cancel."))
+        if stopped or asked:
+            audit.record(actor, "job.cancel", job, reason=reason)
+    job.refresh_from_db()
+    return job
+
+
+def claim(job_id: int, worker: lease.Worker) -> Job | None:
+    """Take a waiting job for ``worker``; None when it is not waiting (taken by another, cancelled, over)."""
+    now = timezone.now()
+    taken = Job.objects.filter(pk=job_id, state=JobState.QUEUED).update(
+        state=JobState.RUNNING,
+        started_at=now,
+        worker=worker.name,
+        host=worker.host,
+        lease_until=now + lease.LEASE,
+    )
+    return Job.objects.select_related("database__application").get(pk=job_id) if taken else None
+
+
+def finish(job: Job, state: JobState, **ending: Any) -> bool:
+    """Write how a job ended, if it is still the caller's; False when somebody else has declared it lost."""
+    held = Job.objects.filter(pk=job.pk, state=JobState.RUNNING, worker=job.worker)
+    return bool(
+        held.update(
+            state=state, finished_at=timezone.now(), lease_until=None, process_id=None, process_started="", **ending
+        )
+    )
+
+
+def lose(job: Job, message: Text, *, hint: Text) -> bool:
+    """Declare a running job lost; False when it has ended, or has renewed its lease since ``job`` was read."""
+    seen = Job.objects.filter(pk=job.pk, state=JobState.RUNNING, worker=job.worker, lease_until=job.lease_until)
+    return bool(seen.update(state=JobState.LOST, finished_at=timezone.now(), message=message, hint=hint))
+
+
+def repeat(job: Job) -> Job | None:
+    """Queue the one repetition of a lost job, when its kind allows it and nobody has asked for the same meanwhile."""
+    if job.kind not in REPEATABLE or job.attempt > 1 or job.cancel_requested_at or job.database.removed_at:
+        return None
+    if Job.objects.filter(database=job.database, kind=job.kind, pk__gt=job.pk).exists():
+        return None
+    try:
+        with transaction.atomic():
+            again = Job.objects.create(
+                kind=job.kind,
+                database=job.database,
+                params={name: value for name, value in job.params.items() if name not in Job.TRACES},
+                requested_by=job.requested_by,
+                actor=job.actor,
+                attempt=job.attempt + 1,
+                retry_of=job,
+            )
+            transaction.on_commit(partial(ring_bell, again.pk, again.kind))
+    except IntegrityError:
+        return None
+    return again
+
+
+def _create(
+    kind: JobKind, database: Database, *, actor: audit.Actor, params: Mapping[str, Any], reason: str, ring: bool
+) -> Job:
+    job = Job.objects.create(
+        kind=kind, database=database, params=dict(params), requested_by=actor.user, actor=actor.name
+    )
+    if actor != audit.SYSTEM:  # every five minutes the clock asks for checks; nobody did anything
+        audit.record(actor, ACTIONS[kind], database, reason=reason, job=job.pk, **params)
+    if ring:
+        transaction.on_commit(partial(ring_bell, job.pk, job.kind))
+    return job
+
+
+def _require_registered(database: Database) -> None:
+    if database.removed_at is not None:
+        raise Refused(
+            Text("“{name}” was removed from the dashboard.", name=database.name),
+            Text("Add it again to work with it."),
+        )
+
+
+def _already_active(kind: JobKind, database: Database) -> Job:
+    active = Job.objects.active().filter(database=database)
+    same = active.filter(kind=kind).first()
+    if same is not None and kind is not JobKind.RESTORE:
+        return same
+    other = same or active.filter(kind__in=(JobKind.BACKUP, JobKind.RESTORE)).first()
+    if other is None:  # it ended between the two statements
+        raise Refused(Text("Another job of this database has just ended."), Text("Try again."))
+    raise Refused(
+        Text("{what} of this database is active (job {job}).", what=RUNNING_WORDS[JobKind(other.kind)], job=other.pk),
+        Text("Wait until it is over, or cancel it first."),
+    )
