@@ -1,0 +1,1 @@
+"""Sample applications: what a newcomer sees first and what the tests work on."""
