@@ -1,5 +1,8 @@
+"""SQLite database files."""
+
 from __future__ import annotations
 
+from dbadmin.engines.sqlite.connection import SQLiteConnection
+from dbadmin.engines.sqlite.engine import SQLiteEngine
 
-class SQLiteEngine:
-    name = "sqlite"
+__all__ = ["SQLiteConnection", "SQLiteEngine"]

@@ -1,0 +1,172 @@
+"""SQLite behind the engine protocol."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import apsw
+
+from dbadmin.engines.base import DATA, FULL, SCHEMA, Dump, ReportLine, RestoreOptions, ServerInfo, Snapshot, ToolHistory
+from dbadmin.engines.sqlite import dump as dumping
+from dbadmin.engines.sqlite import restore as restoring
+from dbadmin.engines.sqlite import script
+from dbadmin.engines.sqlite.compression import decompress
+from dbadmin.engines.sqlite.connection import SIDECARS, SQLiteConnection, read, sentences, sidecar
+from dbadmin.engines.sqlite.health import snapshot
+from dbadmin.engines.sqlite.measure import history, measure, watched
+from dbadmin.engines.sqlite.probe import probe, require_database
+from dbadmin.exceptions import ValidationFailed
+from dbadmin.facts import Facts
+from dbadmin.progress import Progress
+from dbadmin.text import Text
+
+QUERY_SECONDS = 5.0
+_READING = (
+    apsw.SQLITE_SELECT,
+    apsw.SQLITE_READ,
+    apsw.SQLITE_FUNCTION,
+    apsw.SQLITE_RECURSIVE,
+    apsw.SQLITE_PRAGMA,
+)
+
+
+class SQLiteEngine:
+    """One SQLite database file on this machine. Settings: ``path``, absolute. Never writes to the file."""
+
+    name: ClassVar[str] = "sqlite"
+    label: ClassVar[Text] = Text("SQLite")
+    scopes: ClassVar[tuple[str, ...]] = (FULL, SCHEMA, DATA)
+
+    def connection(self, settings: Mapping[str, Any], password: str = "") -> SQLiteConnection:
+        """Return the file that ``path`` names."""
+        path = settings.get("path")
+        if not isinstance(path, str) or not path.strip():
+            raise ValidationFailed(Text("The path of the database file is missing."), Text("Fill in “path”."))
+        if not path.startswith("/") or "\0" in path:
+            raise ValidationFailed(
+                Text("“{path}” is not an absolute path.", path=path),
+                Text("Write the path of the file from the root, beginning with “/”."),
+            )
+        return SQLiteConnection(Path(path))
+
+    def probe(self, connection: SQLiteConnection) -> ServerInfo:
+        """Try folder, file, opening and tables."""
+        return probe(connection.path)
+
+    def dump(self, connection: SQLiteConnection, *, scope: str, spool: Path, progress: Progress) -> Dump:
+        """Copy the database while it is in use, prove the copy and compress it."""
+        return dumping.dump(connection.path, scope=scope, spool=spool, progress=progress)
+
+    def new_target(self, connection: SQLiteConnection, name: str) -> SQLiteConnection:
+        """Return a file beside the original, or the file of an absolute path."""
+        path = Path(name)
+        if name != name.strip() or not path.name or ".." in path.parts or "\0" in name or name.endswith("/"):
+            raise ValidationFailed(Text("“{name}” cannot be the name of a file.", name=name))
+        if "/" in name and not path.is_absolute():
+            raise ValidationFailed(
+                Text("“{name}” is neither a file name nor an absolute path.", name=name),
+                Text("Write a name to put it beside the original, or a path beginning with “/”."),
+            )
+        if name.endswith(SIDECARS):
+            raise ValidationFailed(Text("“{name}” ends like a file that SQLite keeps beside a database.", name=name))
+        return SQLiteConnection(connection.path.parent / path)
+
+    def exists(self, target: SQLiteConnection) -> bool:
+        """Say whether the name is taken."""
+        return os.path.lexists(target.path)
+
+    def restore(
+        self,
+        target: SQLiteConnection,
+        *,
+        spool: Path,
+        scope: str,
+        origin: Mapping[str, Any],
+        client_version: str,
+        options: RestoreOptions,
+        progress: Progress,
+    ) -> tuple[ReportLine, ...]:
+        """Make a new file, with the mode and owner of the original where that is permitted."""
+        return restoring.restore(target.path, spool=spool, scope=scope, origin=origin, progress=progress)
+
+    def discard(self, target: SQLiteConnection) -> None:
+        """Remove the file and what SQLite made beside it."""
+        with sentences(target.path):
+            for suffix in ("", *SIDECARS):
+                sidecar(target.path, suffix).unlink(missing_ok=True)
+
+    def export_sql(self, *, spool: Path, client_version: str, progress: Progress) -> Path | None:
+        """Write plain SQL for whichever scope the spool holds."""
+        with sentences(spool / "export.sql"):
+            if (spool / dumping.MEMBERS[SCHEMA]).exists():
+                return spool / dumping.MEMBERS[SCHEMA]
+            target = spool / ("data.sql" if (spool / dumping.MEMBERS[DATA]).exists() else "database.sql")
+            try:
+                _export(spool, target, progress)
+            except BaseException:
+                target.unlink(missing_ok=True)
+                raise
+            return target
+
+    def facts(self, connection: SQLiteConnection, *, progress: Progress) -> Facts:
+        """Measure the live file in one read transaction."""
+        require_database(connection.path)
+
+        def work(db: apsw.Connection) -> Facts:
+            watched(db, progress.check)
+            return measure(db, progress)
+
+        return read(connection.path, work)
+
+    def rows(self, connection: SQLiteConnection, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one SELECT; anything that writes, attaches or takes longer than five seconds is an error."""
+
+        def work(db: apsw.Connection) -> list[tuple[Any, ...]]:
+            watched(db, _deadline(connection.path))
+            db.set_authorizer(_reading_only)
+            return list(db.execute(sql, tuple(params)))
+
+        return read(connection.path, work)
+
+    def history(self, connection: SQLiteConnection) -> tuple[ToolHistory, ...]:
+        """Read the tables of migration tools."""
+        return read(connection.path, history)
+
+    def snapshot(self, connection: SQLiteConnection) -> Snapshot:
+        """Gather sizes, versions and the answer of quick_check."""
+        return snapshot(connection.path)
+
+
+def _export(spool: Path, target: Path, progress: Progress) -> None:
+    if target.name == "data.sql":
+        decompress(spool / dumping.MEMBERS[DATA], target, lambda done: progress.check())
+        return
+    copy = spool / dumping.COPY
+    try:
+        progress.phase(Text("Unpacking the database"))
+        decompress(spool / dumping.MEMBERS[FULL], copy, lambda done: progress.check())
+        with dumping.reading(copy) as db, target.open("x", encoding="utf-8") as file:
+            file.writelines(script.whole(db, measure(db, progress).rows, progress))
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _deadline(path: Path) -> Callable[[], None]:
+    end = time.monotonic() + QUERY_SECONDS
+
+    def look() -> None:
+        if time.monotonic() > end:
+            raise ValidationFailed(
+                Text("The statement took longer than {seconds} seconds.", seconds=int(QUERY_SECONDS)),
+                Text("Ask for less, or add an index."),
+            )
+
+    return look
+
+
+def _reading_only(action: int, *_names: str | None) -> int:
+    return apsw.SQLITE_OK if action in _READING else apsw.SQLITE_DENY
