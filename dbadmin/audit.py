@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import models
 from django.http import HttpRequest
 
@@ -19,7 +19,7 @@ class Actor:
     """Who acts: a signed-in user, or the operating system's user of a command."""
 
     name: str
-    user: AbstractBaseUser | None = None
+    user: User | None = None
     address: str = ""
 
 
@@ -63,7 +63,7 @@ def record(
         actor=actor.name,
         address=actor.address,
         action=action,
-        object_type=obj._meta.model_name if obj else "",
+        object_type=(obj._meta.model_name or "") if obj else "",
         object_id=str(obj.pk) if obj else "",
         object_label=str(obj)[:300] if obj else "",
         reason=reason[:500],

@@ -41,6 +41,7 @@ class Command:
 
     ``env`` is added to a minimal environment (PATH, HOME, C.UTF-8 locale), not to ours. ``secrets`` are masked in
     every line that the program says. ``user`` is the uid and gid to run as, for programs that refuse root.
+    ``death_signal`` is what the kernel sends the program when the thread that started it dies.
     """
 
     argv: tuple[str, ...]
@@ -48,6 +49,7 @@ class Command:
     cwd: Path | None = None
     user: tuple[int, int] | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    death_signal: str = "TERM"
 
     @property
     def program(self) -> str:
@@ -137,7 +139,7 @@ class Command:
             self.argv[0] if "/" in self.argv[0] else shutil.which(self.argv[0]) or "", os.X_OK
         ):
             return self.argv
-        return (setpriv, "--pdeathsig", "TERM", "--", *self.argv)
+        return (setpriv, "--pdeathsig", self.death_signal, "--", *self.argv)
 
     def _lines(
         self, process: subprocess.Popen[bytes], watcher: Progress, on_poll: Callable[[], None] | None

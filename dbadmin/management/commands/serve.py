@@ -1,0 +1,62 @@
+"""Serve the dashboard."""
+
+from __future__ import annotations
+
+import socket
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import WARNING, run_checks
+from django.core.management import call_command
+
+from dbadmin.exceptions import UsageError
+from dbadmin.jobs.supervisor import Supervisor, web_child, worker_children
+from dbadmin.management.command import Outcome, VerbCommand
+from dbadmin.text import Text
+
+
+class Command(VerbCommand):
+    """The production entry point: web server, workers and clock under one supervising process."""
+
+    help = "Bring the catalogue up to date, then start web server, workers and clock until told to end."
+
+    def add(self, parser: ArgumentParser) -> None:
+        """Add where to listen."""
+        parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="default: %(default)s")
+        parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
+
+    def do(self, options: dict[str, Any]) -> Outcome:
+        """Prepare, then run until a signal."""
+        require_free(options["bind"], options["port"])
+        self._warn()
+        prepare()
+        address = f"{options['bind']}:{options['port']}"
+        children = (web_child(address), *worker_children(long_workers=settings.WORKERS))
+        Supervisor(children).run(started=lambda: self.stderr.write(f"http://{address}/ – Ctrl-C stops everything."))
+        return Outcome()
+
+    def _warn(self) -> None:
+        for message in run_checks(include_deployment_checks=True):
+            if message.level >= WARNING and not message.is_silenced():
+                self.stderr.write(f"warning: {message.msg} ({message.id})")
+
+
+def prepare() -> None:
+    """Bring catalogue and static files up to date."""
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+
+
+def require_free(host: str, port: int) -> None:
+    """Raise ``UsageError`` when nobody can listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), port))
+        except OSError as error:
+            raise UsageError(
+                Text("Nothing can listen on {host}:{port}: {reason}.", host=host, port=port, reason=error.strerror),
+                Text("Choose another with --port."),
+            ) from error
