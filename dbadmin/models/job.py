@@ -104,6 +104,8 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["state", "lease_until"], name="job_state_lease"),
             models.Index(fields=["database", "-id"], name="job_database"),
+            # The newest job of a kind, and the days on which one failed.
+            models.Index(fields=["database", "kind", "-created_at"], name="job_by_database_kind"),
             models.Index(fields=["state", "-id"], name="job_by_state"),
             models.Index(fields=["kind", "-id"], name="job_by_kind"),
         ]
