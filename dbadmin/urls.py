@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from dbadmin.views import login, overview
+from dbadmin.views import audit, backups, downloads, health, jobs, login, migrations, overview, restores
 
 urlpatterns = [
     # Signing in
@@ -15,9 +15,29 @@ urlpatterns = [
     path("", overview.overview, name="overview"),
     # Databases
     # Backups
+    path("backups/", backups.backups, name="backups"),
+    path("backups/run/", backups.run_all, name="backup-run-all"),
+    path("backups/run/<slug:slug>/", backups.run, name="backup-run"),
+    path("backups/<int:pk>/", backups.backup, name="backup"),
+    path("backups/<int:pk>/archive/", downloads.archive, name="backup-download"),
+    path("backups/<int:pk>/sql/", downloads.sql, name="backup-sql"),
+    path("backups/<int:pk>/verify/", backups.verify, name="backup-verify"),
     # Restores
+    path("backups/<int:pk>/restore/", restores.new, name="restore-new"),
+    path("restores/<int:pk>/", restores.restore, name="restore"),
     # Jobs
+    path("jobs/", jobs.jobs, name="jobs"),
+    path("jobs/<int:pk>/", jobs.job, name="job"),
+    path("jobs/<int:pk>/live/", jobs.live, name="job-live"),
+    path("jobs/<int:pk>/log/", jobs.log, name="job-log"),
+    path("jobs/<int:pk>/cancel/", jobs.cancel, name="job-cancel"),
     # Health
+    path("health/", health.health, name="health"),
+    path("health/run/", health.run, name="health-run"),
     # Migrations
+    path("migrations/", migrations.migrations, name="migrations"),
+    path("migrations/read/", migrations.read, name="migrations-read"),
     # Audit
+    path("audit/", audit.audit, name="audit"),
+    path("audit/csv/", audit.audit_csv, name="audit-csv"),
 ]

@@ -1,0 +1,151 @@
+"""Backups: the list, one backup, and what can be done with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from dbadmin import audit
+from dbadmin.archives.manifest import Member
+from dbadmin.archives.reader import read_manifest
+from dbadmin.backups.verify import require_stored, verify_backup
+from dbadmin.choices import BackupState, EngineName, JobKind, Scope
+from dbadmin.exceptions import DbadminError
+from dbadmin.forms.filters import BackupFilter
+from dbadmin.jobs.queue import enqueue
+from dbadmin.models import Application, Backup, Database
+from dbadmin.progress import Silent
+from dbadmin.views.access import requires
+from dbadmin.views.byhand import steps_without_dbadmin
+from dbadmin.views.failures import failed
+from dbadmin.views.paging import Order, paginate
+
+SORTS = {
+    "": Order(field="finished_at"),
+    "oldest": Order(field="finished_at", descending=False),
+    "largest": Order(field="size"),
+    "smallest": Order(field="size", descending=False),
+}
+SHOWN_NAMES = 200
+
+
+@requires("dbadmin.view_backup")
+@require_safe
+def backups(request: HttpRequest) -> HttpResponse:
+    """List all backups of all databases."""
+    chosen = BackupFilter(request.GET)
+    order = SORTS[chosen.cleaned_data.get("sort", "")]
+    page = paginate(chosen.apply(Backup.objects.listed()), order=order, params=request.GET)
+    return render(request, "dbadmin/backups.html", {"filter": chosen, "page": page})
+
+
+@requires("dbadmin.view_backup")
+@require_safe
+def backup(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show what a backup holds, where it comes from and how to bring it back."""
+    found = get_object_or_404(_with_everything(), pk=pk)
+    members, unreadable = _members(found)
+    context = {
+        "backup": found,
+        "facts": found.measured(),
+        "members": members[:SHOWN_NAMES],
+        "more_members": max(0, len(members) - SHOWN_NAMES),
+        "unreadable": unreadable,
+        "restores": found.restores.select_related("job")[:SHOWN_NAMES],
+        "steps": steps_without_dbadmin(found, members),
+        "is_stored": found.state != BackupState.DELETED,
+        "has_sql": found.database.engine == EngineName.POSTGRESQL,
+    }
+    return render(request, "dbadmin/backup.html", context | _tables(found, request.GET.get("tables", "")))
+
+
+@requires("dbadmin.run_backup")
+@require_POST
+def run(request: HttpRequest, slug: str) -> HttpResponse:
+    """Back up one database now, or go to the backup that is already under way."""
+    database = get_object_or_404(Database.objects.registered(), slug=slug)
+    try:
+        job, is_new = enqueue(
+            JobKind.BACKUP,
+            database,
+            actor=audit.from_request(request),
+            params={"scope": _scope(request)},
+            reason=request.POST.get("reason", ""),
+        )
+    except DbadminError as error:
+        return failed(request, error, back_to=database.get_absolute_url())
+    if not is_new:
+        messages.info(request, _("A backup of {name} is already under way: this one.").format(name=database))
+    return redirect(job)
+
+
+@requires("dbadmin.run_backup")
+@require_POST
+def run_all(request: HttpRequest) -> HttpResponse:
+    """Back up every registered database, or those of one application, and say which could not be."""
+    databases = Database.objects.registered()
+    if slug := request.POST.get("application"):
+        databases = databases.filter(application=get_object_or_404(Application, slug=slug))
+    started = 0
+    for database in databases:
+        try:
+            _job, is_new = enqueue(
+                JobKind.BACKUP, database, actor=audit.from_request(request), params={"scope": Scope.FULL.value}
+            )
+            started += is_new
+        except DbadminError as error:
+            messages.error(request, f"{database}: {error}")
+    messages.success(
+        request, ngettext("{count} backup started.", "{count} backups started.", started).format(count=started)
+    )
+    return redirect(f"{reverse('jobs')}?kind=backup")
+
+
+@requires("dbadmin.run_backup")
+@require_POST
+def verify(request: HttpRequest, pk: int) -> HttpResponse:
+    """Read the whole archive again and compare every hash."""
+    found = get_object_or_404(_with_everything(), pk=pk)
+    audit.record(audit.from_request(request), "backup.verify", found)
+    try:
+        verify_backup(found, Silent())
+    except DbadminError as error:
+        return failed(request, error, back_to=found.get_absolute_url())
+    messages.success(request, _("Every byte of the archive is as it was stored."))
+    return redirect(found)
+
+
+def _with_everything() -> Any:
+    return Backup.objects.select_related("database__application", "storage", "job")
+
+
+def _scope(request: HttpRequest) -> str:
+    asked = request.POST.get("scope", "")
+    return asked if asked in Scope.values else Scope.FULL.value
+
+
+def _tables(found: Backup, text: str) -> dict[str, Any]:
+    tables = sorted(found.measured().tables.items())
+    matching = [(name, rows) for name, rows in tables if text.casefold() in name.casefold()]
+    return {
+        "tables": matching[:SHOWN_NAMES],
+        "tables_text": text,
+        "table_count": len(tables),
+        "more_tables": max(0, len(matching) - SHOWN_NAMES),
+    }
+
+
+def _members(found: Backup) -> tuple[tuple[Member, ...], DbadminError | None]:
+    """Read the list from the storage; the page has to open when the storage does not answer."""
+    try:
+        require_stored(found)
+        return read_manifest(found.storage.backend(), found.key).members, None
+    except DbadminError as error:
+        return (), error

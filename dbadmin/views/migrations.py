@@ -1,0 +1,84 @@
+"""Migrations: what the applications' own tools recorded, as last read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from dbadmin import audit
+from dbadmin.choices import EngineName, JobKind
+from dbadmin.exceptions import DbadminError
+from dbadmin.forms.filters import MigrationFilter
+from dbadmin.jobs.queue import enqueue
+from dbadmin.models import AppliedMigration, Database, MigrationStatus
+from dbadmin.views.access import requires
+
+
+@requires("dbadmin.view_appliedmigration")
+@require_safe
+def migrations(request: HttpRequest) -> HttpResponse:
+    """Show each tool's head and, for one chosen database, every migration."""
+    chosen = MigrationFilter(request.GET)
+    one = chosen.cleaned_data.get("database")
+    statuses = MigrationStatus.objects.filter(database__removed_at=None).select_related("database__application")
+    if one:
+        statuses = statuses.filter(database=one)
+    context = {
+        "filter": chosen,
+        "one": one,
+        "statuses": statuses.order_by("database__application__name", "database__name", "tool"),
+        "tools": _by_tool(one) if one else {},
+        "unread": _unread(one),
+    }
+    return render(request, "dbadmin/migrations.html", context)
+
+
+@requires("dbadmin.run_checks")
+@require_POST
+def read(request: HttpRequest) -> HttpResponse:
+    """Read the history of one database, or of all that can have one, now."""
+    databases = _sql_databases()
+    if slug := request.POST.get("database"):
+        database = get_object_or_404(databases, slug=slug)
+        job, _is_new = enqueue(JobKind.HISTORY, database, actor=audit.from_request(request))
+        return redirect(job)
+    return _read_all(request, databases)
+
+
+def _read_all(request: HttpRequest, databases: Iterable[Database]) -> HttpResponse:
+    count = 0
+    for database in databases:
+        try:
+            enqueue(JobKind.HISTORY, database, actor=audit.from_request(request))
+            count += 1
+        except DbadminError as error:
+            messages.error(request, f"{database}: {error}")
+    said = ngettext(
+        "The history of {count} database is being read.", "The histories of {count} databases are being read.", count
+    )
+    messages.success(request, said.format(count=count))
+    return redirect("migrations")
+
+
+def _sql_databases():  # type: ignore[no-untyped-def]
+    return Database.objects.registered().exclude(engine=EngineName.FILES)
+
+
+def _by_tool(database: Database) -> dict[str, list[AppliedMigration]]:
+    """Newest first, as a reader looks for what happened last."""
+    tools = defaultdict(list)
+    for migration in AppliedMigration.objects.filter(database=database).order_by("tool", "-position"):
+        tools[migration.tool].append(migration)
+    return dict(tools)
+
+
+def _unread(one: Database | None) -> list[Database]:
+    """Databases of which no tool is known."""
+    databases = _sql_databases().select_related("application").filter(migration_statuses=None)
+    return list(databases.filter(pk=one.pk) if one else databases)
