@@ -142,7 +142,7 @@ class _Restoring:
 def _comparable(facts: Facts, scope: str) -> Facts:
     """Leave out what a backup of this scope does not hold."""
     if scope == SCHEMA:
-        return replace(facts, tables=dict.fromkeys(facts.tables, 0), sequences={}, checksums={})
+        return replace(facts, tables={}, sequences={}, checksums={})
     if scope == DATA:
         return replace(facts, objects={}, schema_fingerprint="")
     return facts

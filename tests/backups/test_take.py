@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import re
+import sqlite3
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from dbadmin.archives.reader import read_manifest
+from dbadmin.backups.take import take_backup
+from dbadmin.exceptions import Cancelled, DbadminError, Refused, StorageError
+from dbadmin.models import AuditEvent, Backup, Database, Storage
+from dbadmin.progress import Silent
+from dbadmin.text import Text
+from tests.backups.files import below, spools
+from tests.factories import make_backup, make_storage
+
+
+class CancelledAt(Silent):
+    """Somebody presses Cancel as soon as this phase begins."""
+
+    def __init__(self, phase: str) -> None:
+        self._phase = phase
+
+    def phase(self, name: Text, *, total: int | None = None, unit: str = "bytes") -> None:
+        if name.msgid == self._phase:
+            raise Cancelled
+
+
+def test_a_backup_is_a_tar_with_a_manifest_beside_it(backup: Backup) -> None:
+    folder = Path(backup.storage.settings["path"])
+    assert re.fullmatch(r"shop/\d{8}T\d{6}Z-full-[0-9a-f]{8}", backup.key)
+    assert below(folder) == [f"{backup.key}/backup.tar", f"{backup.key}/manifest.json"]
+    with tarfile.open(folder / backup.key / "backup.tar") as tar:
+        assert tar.getnames() == ["database.sqlite3.zst"]
+
+
+def test_the_catalogue_has_what_the_manifest_has(backup: Backup) -> None:
+    manifest = read_manifest(backup.storage.backend(), backup.key)
+    assert (backup.sha256, backup.size) == (manifest.archive_sha256, manifest.archive_size)
+    assert backup.row_count == 3 == manifest.facts.rows
+    assert backup.measured() == manifest.facts
+    assert manifest.database == "shop"
+    assert AuditEvent.objects.filter(action="backup.complete", object_id=str(backup.pk)).exists()
+
+
+def test_the_schema_head_is_stored(database: Database, storage: Storage) -> None:
+    with sqlite3.connect(database.settings["path"]) as db:
+        db.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        db.execute("INSERT INTO alembic_version VALUES ('abc123')")
+    db.close()
+    backup = take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    assert backup.schema_head == "alembic:abc123"
+
+
+def test_no_spool_is_left(backup: Backup) -> None:
+    assert spools() == []
+
+
+@pytest.mark.parametrize("phase", ["Copying the database", "Storing the archive"])
+def test_a_cancelled_backup_leaves_nothing(phase: str, database: Database, storage: Storage) -> None:
+    with pytest.raises(Cancelled):
+        take_backup(database=database, storage=storage, scope="full", progress=CancelledAt(phase))
+    assert below(Path(storage.settings["path"])) == []
+    assert spools() == []
+    assert not Backup.objects.exists()
+
+
+def test_a_missing_file_leaves_nothing_and_says_so(database: Database, storage: Storage) -> None:
+    Path(database.settings["path"]).unlink()
+    with pytest.raises(DbadminError, match=r"shop\.db"):
+        take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    assert spools() == []
+
+
+def test_a_manifest_that_cannot_be_stored_takes_the_tar_with_it(
+    database: Database, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = storage.backend()
+    original = type(backend).write
+
+    def full_for_manifests(self: object, key: str, chunks: object) -> object:
+        if key.endswith("manifest.json"):
+            raise StorageError(Text("No space left."))
+        return original(self, key, chunks)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(backend), "write", full_for_manifests)
+    with pytest.raises(StorageError):
+        take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    assert below(Path(storage.settings["path"])) == []
+
+
+def test_a_file_in_the_way_of_the_storage_is_a_sentence(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="Check that the storage's folder"):
+        take_backup(database=database, storage=make_storage(tmp_path / "file"), scope="full", progress=Silent())
+    assert spools() == []
+
+
+def test_space_is_asked_for_before_work_begins(database: Database, storage: Storage) -> None:
+    make_backup(database=database, storage=storage, size=10**18)
+    with pytest.raises(Refused, match="are needed"):
+        take_backup(database=database, storage=storage, scope="full", progress=Silent())
+
+
+def test_a_scope_the_engine_does_not_know_is_refused(database: Database, storage: Storage) -> None:
+    with pytest.raises(Refused, match="full, schema, data"):
+        take_backup(database=database, storage=storage, scope="globals", progress=Silent())
