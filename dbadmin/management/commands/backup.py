@@ -1,0 +1,127 @@
+"""Take, list, show and verify backups."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterable
+from typing import Any
+
+from dbadmin import audit
+from dbadmin.backups.verify import verify_backup
+from dbadmin.choices import JobKind, JobState, Scope
+from dbadmin.exceptions import UsageError
+from dbadmin.jobs.foreground import work_on
+from dbadmin.jobs.queue import enqueue
+from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand, find_database
+from dbadmin.management.progress import for_stream
+from dbadmin.management.rows import backup_line, backup_row, job_row, require
+from dbadmin.models import Backup, Database, Job, Storage
+from dbadmin.text import Text
+
+
+class Command(VerbCommand):
+    """``backup run|list|show|verify``."""
+
+    help = "Take, list, show and verify backups."
+    verbs = {
+        "run": "back up one database, an application's, or all, now",
+        "list": "list backups, newest first",
+        "show": "show all about one backup",
+        "verify": "compare every stored byte with its manifest",
+    }
+
+    def add_run(self, parser: ArgumentParser) -> None:
+        """Add what to back up, and how."""
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("database", nargs="?", metavar="SLUG", help="short name of the database")
+        what.add_argument("--all", action="store_true", help="every registered database")
+        what.add_argument("--application", metavar="SLUG", help="every database of this application")
+        parser.add_argument("--scope", choices=Scope.values, default=Scope.FULL.value)
+        parser.add_argument("--storage", metavar="NAME", help="where to keep it (default: the default storage)")
+        parser.add_argument("--queue", action="store_true", help="let a worker do it and return at once")
+
+    def do_run(self, options: dict[str, Any]) -> Outcome:
+        """Back up here, or queue."""
+        storage = _storage(options["storage"])
+        params = {"scope": options["scope"]} | ({"storage": storage.pk} if storage else {})
+        databases = _databases(options)
+        jobs = [self._run(database, params, queue=options["queue"]) for database in databases]
+        bad = [job for job in jobs if not job.is_active and job.state != JobState.SUCCEEDED]
+        return Outcome(
+            results=[_result(job) for job in jobs],
+            lines=[_line(job) for job in jobs],
+            exit_code=CRITICAL if bad else DONE,
+        )
+
+    def _run(self, database: Database, params: dict[str, Any], *, queue: bool) -> Job:
+        actor = audit.from_shell()
+        if queue:
+            return enqueue(JobKind.BACKUP, database, actor=actor, params=params)[0]
+        return work_on(JobKind.BACKUP, database, actor=actor, params=params, echo=for_stream(sys.stderr))
+
+    def add_list(self, parser: ArgumentParser) -> None:
+        """Add filters."""
+        parser.add_argument("--database", metavar="SLUG")
+        parser.add_argument("--limit", type=int, default=50, help="default: %(default)s")
+
+    def do_list(self, options: dict[str, Any]) -> Outcome:
+        """List the newest."""
+        backups = Backup.objects.listed()
+        if options["database"]:
+            backups = backups.filter(database=find_database(options["database"]))
+        found = list(backups[: options["limit"]])
+        return Outcome(results=[backup_row(backup) for backup in found], lines=map(backup_line, found))
+
+    def add_show(self, parser: ArgumentParser) -> None:
+        """Add which."""
+        parser.add_argument("id", type=int)
+
+    def do_show(self, options: dict[str, Any]) -> Outcome:
+        """Show one with facts and origin."""
+        backup = require(Backup.objects.listed().defer(None), options["id"], what=Text("backup"))
+        row = backup_row(backup) | {"facts": backup.facts, "origin": backup.origin}
+        return Outcome(results=[row], lines=[f"{name}: {value}" for name, value in row.items()])
+
+    def add_verify(self, parser: ArgumentParser) -> None:
+        """Add which."""
+        parser.add_argument("id", type=int)
+
+    def do_verify(self, options: dict[str, Any]) -> Outcome:
+        """Re-read the archive."""
+        backup = require(Backup.objects.listed(), options["id"], what=Text("backup"))
+        verify_backup(backup, for_stream(sys.stderr))
+        return Outcome(results=[backup_row(backup)], lines=[f"{backup}: every byte is as it was stored."])
+
+
+def _databases(options: dict[str, Any]) -> Iterable[Database]:
+    if options["database"]:
+        return [find_database(options["database"])]
+    registered = Database.objects.registered().select_related("application")
+    if not options["all"]:
+        registered = registered.filter(application__slug=options["application"])
+    if not registered:
+        raise UsageError(Text("There is no database to back up."), Text("`databases list` shows what is registered."))
+    return registered
+
+
+def _storage(name: str | None) -> Storage | None:
+    if name is None:
+        return None
+    storage = Storage.objects.filter(name=name).first()
+    if storage is None:
+        known = ", ".join(Storage.objects.values_list("name", flat=True)) or "–"
+        raise UsageError(
+            Text("There is no storage called “{name}”.", name=name), Text("Known are: {known}.", known=known)
+        )
+    return storage
+
+
+def _result(job: Job) -> dict[str, Any]:
+    backup = Backup.objects.listed().filter(job=job).first()
+    return job_row(job) | {"backup": backup_row(backup) if backup else None}
+
+
+def _line(job: Job) -> str:
+    told = " ".join(str(part) for part in (job.message, job.hint) if part)
+    return f"{job.database.slug}: {job.get_state_display()} (job {job.pk}) {told}".rstrip()

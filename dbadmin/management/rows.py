@@ -1,0 +1,89 @@
+"""Rows of the catalogue as commands print them, with the models' field names."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
+
+from dbadmin.exceptions import UsageError
+from dbadmin.models import Backup, Job, Restore
+from dbadmin.text import Text
+
+Row = TypeVar("Row", bound=Model)
+
+
+def backup_row(backup: Backup) -> dict[str, Any]:
+    """Return a backup without its large columns. Sizes in bytes."""
+    return {
+        "id": backup.pk,
+        "database": backup.database.slug,
+        "application": backup.database.application.slug,
+        "storage": backup.storage.name,
+        "key": backup.key,
+        "scope": backup.scope,
+        "state": backup.state,
+        "started_at": backup.started_at,
+        "finished_at": backup.finished_at,
+        "size": backup.size,
+        "sha256": backup.sha256,
+        "row_count": backup.row_count,
+        "server_version": backup.server_version,
+        "client_version": backup.client_version,
+        "schema_head": backup.schema_head,
+        "verified_at": backup.verified_at,
+        "job": backup.job_id,
+    }
+
+
+def restore_row(restore: Restore) -> dict[str, Any]:
+    """Return a restore with its report."""
+    return {
+        "id": restore.pk,
+        "backup": restore.backup_id,
+        "database": restore.backup.database.slug,
+        "target": restore.target,
+        "state": restore.state,
+        "started_at": restore.started_at,
+        "finished_at": restore.finished_at,
+        "lines": restore.lines,
+        "differences": restore.differences,
+        "job": restore.job_id,
+    }
+
+
+def job_row(job: Job) -> dict[str, Any]:
+    """Return a job and how it ended."""
+    return {
+        "id": job.pk,
+        "kind": job.kind,
+        "state": job.state,
+        "database": job.database.slug,
+        "attempt": job.attempt,
+        "retry_of": job.retry_of_id,
+        "actor": job.actor,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "phase": job.phase,
+        "percent": job.percent,
+        "message": job.message,
+        "hint": job.hint,
+        "error_class": job.error_class,
+    }
+
+
+def backup_line(backup: Backup) -> str:
+    """Return a backup on one line."""
+    return (
+        f"{backup.pk:>6}  {backup.finished_at:%Y-%m-%d %H:%M}  {backup.database.slug:<24} {backup.scope:<6} "
+        f"{backup.get_state_display():<10} {backup.size / 1_000_000:>10.1f} MB  {backup.row_count:>12} rows"
+    )
+
+
+def require(rows: QuerySet[Row], pk: int, *, what: Text) -> Row:
+    """Return the row; ``UsageError`` when there is none."""
+    row = rows.filter(pk=pk).first()
+    if row is None:
+        raise UsageError(Text("There is no {what} {id}.", what=what, id=pk))
+    return row
