@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -100,7 +100,7 @@ def check(
     check_id: str,
     label: Text,
     *,
-    engines: frozenset[str] | set[str],
+    engines: Iterable[str],
     needs: Sequence[str] = (),
     live: bool = True,
 ) -> Callable[[Judge], Judge]:
