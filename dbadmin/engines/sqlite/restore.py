@@ -33,9 +33,7 @@ def require_free(target: Path) -> None:
         if os.path.lexists(sidecar(target, suffix)):
             raise Refused(
                 Text("“{path}” lies where the restored file would be.", path=str(sidecar(target, suffix))),
-                Text(
-                    "It belongs to another database and would be played back into the restored one. Choose another name."
-                ),
+                Text("SQLite would play it back into the restored database. Choose another name."),
             )
     if not target.parent.is_dir():
         raise ConnectionFailed(
