@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+
+class HomeUnusable(Exception):
+    """The home folder cannot be made, read or written. Its text is a sentence for the person who started us."""
+
+
+def choose(argv: Sequence[str]) -> None:
+    """Let ``quickstart --home PATH`` win over DBADMIN_HOME. To be called before settings are read."""
+    if list(argv[1:2]) == ["quickstart"]:
+        parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        parser.add_argument("--home")
+        if folder := parser.parse_known_args(argv[2:])[0].home:
+            os.environ["DBADMIN_HOME"] = str(Path(folder).expanduser().absolute())
 
 
 def secret(home: Path, name: str, make: Callable[[], str]) -> str:
@@ -13,15 +27,25 @@ def secret(home: Path, name: str, make: Callable[[], str]) -> str:
     Two processes that start at once get the same one: the file appears complete or not at all.
     """
     path = home / name
-    if not path.exists():
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = home / f".{name}.{os.getpid()}"
-        temporary.touch(mode=0o600)
-        temporary.write_text(make())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
-    return path.read_text().strip()
+    try:
+        if not path.exists():
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make(path, make())
+        return path.read_text().strip()
+    except OSError as error:
+        raise HomeUnusable(
+            f"The home folder {home} cannot be used: {error.strerror}. Make it writable for this user, "
+            "or choose another one with DBADMIN_HOME (quickstart: --home)."
+        ) from error
+
+
+def _make(path: Path, content: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.touch(mode=0o600)
+    temporary.write_text(content)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()

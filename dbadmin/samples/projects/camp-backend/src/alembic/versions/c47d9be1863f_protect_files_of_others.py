@@ -22,6 +22,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute(
-        "DROP POLICY own_files ON sample_files; ALTER TABLE sample_files DISABLE ROW LEVEL SECURITY; DROP TRIGGER sample_users_updated ON sample_users; DROP FUNCTION set_updated_at"
-    )
+    op.execute("DROP TRIGGER sample_users_updated ON sample_users")
+    op.execute("DROP FUNCTION set_updated_at")
+    op.execute("DROP POLICY own_files ON sample_files")
+    op.execute("ALTER TABLE sample_files DISABLE ROW LEVEL SECURITY")
