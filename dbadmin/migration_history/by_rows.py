@@ -45,10 +45,12 @@ def judge_rows(
         rows=tuple(rows),
         pending=len(waiting) if project else None,
         problems=(*cycle_problem(tool, circular), *_conflicts(tool, files), *(project.problems if project else ())),
-        unseen=frozenset()
-        if project
-        else frozenset(name for name, before in known.items() if before.state == MigrationState.PENDING),
+        unseen=frozenset() if project else _only_files(known),
     )
+
+
+def _only_files(known: Mapping[str, Known]) -> frozenset[str]:
+    return frozenset(name for name, before in known.items() if before.state == MigrationState.PENDING)
 
 
 def _row(

@@ -33,8 +33,8 @@ class Command(VerbCommand):
     """Read the migration history of one database or of all registered ones, and show it."""
 
     help = (
-        "Read where migrations stand. Exit codes: 0 all applied, 1 pending or a problem, 2 failed or a file is missing, "
-        "3 a database could not be read. 2 wins over 3, and 3 over 1."
+        "Read where migrations stand. Exit codes: 0 all applied, 1 pending or a problem, 2 failed or a file is "
+        "missing, 3 a database could not be read. 2 wins over 3, and 3 over 1."
     )
     verbs = {"status": "one line for each tool in each database", "history": "every migration that was ever seen"}
 
