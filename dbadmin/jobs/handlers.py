@@ -26,7 +26,9 @@ def back_up(job: Job, progress: Progress) -> Text:
         progress=progress,
         job=job,
     )
-    return Text("Backed up {rows} rows in {size} bytes.", rows=backup.row_count, size=backup.size)
+    return Text(
+        "Backed up {rows} rows; the archive has {size} MB.", rows=backup.row_count, size=round(backup.size / 1e6, 1)
+    )
 
 
 def restore(job: Job, progress: Progress) -> Text:

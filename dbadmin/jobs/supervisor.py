@@ -61,7 +61,7 @@ def web_child(bind: str) -> Child:
 
 
 def _worker(name: str, queue: str) -> Child:
-    options = ("--queue-name", queue, "--no-reload", "--no-startup-delay", "--verbosity", "0")
+    options = ("--queue-name", queue, "--no-reload", "--no-startup-delay", "--skip-checks", "--verbosity", "0")
     return Child(name=name, argv=_manage("db_worker", *options))
 
 

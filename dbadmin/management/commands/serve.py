@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import WARNING, run_checks
+from django.core.checks import ERROR, WARNING, run_checks
 from django.core.management import call_command
 
 from dbadmin.exceptions import UsageError
@@ -29,17 +29,21 @@ class Command(VerbCommand):
     def do(self, options: dict[str, Any]) -> Outcome:
         """Prepare, then run until a signal."""
         require_free(options["bind"], options["port"])
-        self._warn()
+        self._check()
         prepare()
         address = f"{options['bind']}:{options['port']}"
         children = (web_child(address), *worker_children(long_workers=settings.WORKERS))
         Supervisor(children).run(started=lambda: self.stderr.write(f"http://{address}/ – Ctrl-C stops everything."))
         return Outcome()
 
-    def _warn(self) -> None:
-        for message in run_checks(include_deployment_checks=True):
-            if message.level >= WARNING and not message.is_silenced():
+    def _check(self) -> None:
+        """Warn of what an installation that others reach should have; refuse what cannot work."""
+        found = [message for message in run_checks(include_deployment_checks=True) if not message.is_silenced()]
+        for message in found:
+            if message.level >= WARNING:
                 self.stderr.write(f"warning: {message.msg} ({message.id})")
+        if any(message.level >= ERROR for message in found):
+            raise UsageError(Text("The installation is not complete."), Text("`manage.py check` says what is wrong."))
 
 
 def prepare() -> None:
