@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import IO, TextIO
@@ -27,16 +27,22 @@ WELL_AFTER_SECONDS = 60.0
 FINISH_SECONDS = 3.0
 CLEAN_UP_SECONDS = 20.0
 TICK_SECONDS = 15
+# Somebody waits for the first page; nobody waits for the first job.
+WEB_FIRST_SECONDS = 1.5
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Child:
-    """A program to keep running. ``death_signal`` is what it gets when the supervisor is killed."""
+    """A program to keep running. ``death_signal`` is what it gets when the supervisor is killed.
+
+    ``wait_seconds``: how long others have the processor for themselves at first.
+    """
 
     name: str
     argv: tuple[str, ...]
     death_signal: str = "KILL"
+    wait_seconds: float = 0.0
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start it in a session of its own, with the supervisor's environment."""
@@ -44,6 +50,12 @@ class Child:
             argv=self.argv, env=dict(os.environ), cwd=Path(settings.BASE_DIR), death_signal=self.death_signal
         )
         return command.start(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def dashboard_children(bind: str, *, long_workers: int) -> tuple[Child, ...]:
+    """Return the web server, which may start first, and everything that works behind it."""
+    workers = worker_children(long_workers=long_workers)
+    return (web_child(bind), *(replace(worker, wait_seconds=WEB_FIRST_SECONDS) for worker in workers))
 
 
 def worker_children(*, long_workers: int, tick_seconds: int = TICK_SECONDS) -> tuple[Child, ...]:
@@ -55,7 +67,7 @@ def worker_children(*, long_workers: int, tick_seconds: int = TICK_SECONDS) -> t
 
 def web_child(bind: str) -> Child:
     """Return gunicorn with threads, listening on ``host:port``; it ends by itself when the supervisor is killed."""
-    options = ("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--log-level", "warning")
+    options = ("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--log-level", "warning", "--preload")
     argv = (sys.executable, "-m", "gunicorn", "project.wsgi", "--bind", bind, "--no-control-socket", *options)
     return Child(name="web", argv=argv, death_signal="TERM")
 
@@ -122,7 +134,8 @@ class Supervisor:
     output: TextIO = field(default_factory=lambda: sys.stderr)
 
     def __post_init__(self) -> None:
-        self._kept = [_Kept(child, self.output) for child in self.children]
+        now = time.monotonic()
+        self._kept = [_Kept(child, self.output, due_at=now + child.wait_seconds) for child in self.children]
         self._stop = threading.Event()
         self._hurry = threading.Event()
 

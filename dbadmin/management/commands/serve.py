@@ -11,7 +11,7 @@ from django.core.checks import ERROR, WARNING, run_checks
 from django.core.management import call_command
 
 from dbadmin.exceptions import UsageError
-from dbadmin.jobs.supervisor import Supervisor, web_child, worker_children
+from dbadmin.jobs.supervisor import Supervisor, dashboard_children
 from dbadmin.management.command import Outcome, VerbCommand
 from dbadmin.text import Text
 
@@ -32,7 +32,7 @@ class Command(VerbCommand):
         self._check()
         prepare()
         address = f"{options['bind']}:{options['port']}"
-        children = (web_child(address), *worker_children(long_workers=settings.WORKERS))
+        children = dashboard_children(address, long_workers=settings.WORKERS)
         Supervisor(children).run(started=lambda: self.stderr.write(f"http://{address}/ – Ctrl-C stops everything."))
         return Outcome()
 
