@@ -165,11 +165,7 @@ class _Looking:
 
     def roles(self) -> Item:
         if self.keep_owners:
-            return _ok(
-                Text(
-                    "Owners and grants are restored; roles and extensions that the server lacks are named in the report."
-                )
-            )
+            return _ok(Text("Owners and grants are restored; what the server lacks for that is named in the report."))
         return _ok(Text("Everything will belong to the user dbadmin connects with; grants are left out."))
 
     def unpacked_size(self) -> int:

@@ -34,9 +34,8 @@ def one_of(choices: Iterable[Any], label: Any) -> forms.ChoiceField:
 
 def day(label: Any) -> forms.DateField:
     """Return a date with the browser's own picker."""
-    return forms.DateField(
-        required=False, label=label, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
+    widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    return forms.DateField(required=False, label=label, widget=widget)
 
 
 class Filter(forms.Form):

@@ -16,7 +16,6 @@ from dbadmin.models import Backup, Database
 class RestoreForm(forms.Form):
     """The second step of the wizard; the third looks ahead, the fourth starts."""
 
-    server = DatabaseField()
     target = forms.CharField(label=_("Name of the new copy"), max_length=200)
     keep_owners = forms.BooleanField(
         label=_("Restore owners and grants"),
@@ -24,27 +23,31 @@ class RestoreForm(forms.Form):
         initial=True,
         help_text=_("Needs the same roles on the server."),
     )
+    field_order = ("server", "target", "keep_owners")
 
     def __init__(self, data: Any, *, backup: Backup) -> None:
         super().__init__(data, initial={"server": backup.database.slug, "target": proposed_name(backup)})
-        engine = EngineName(backup.database.engine)
-        self.fields["server"].queryset = (
-            Database.objects.registered().filter(engine=engine).select_related("application")
-        )  # type: ignore[attr-defined]
-        self.fields["server"].label = (
-            _("On the same server as") if engine == "postgresql" else _("In the same folder as")
-        )
-        self.fields["server"].required = True
-        self.fields["server"].empty_label = None  # type: ignore[attr-defined]
-        if engine != EngineName.POSTGRESQL:
+        self.fields["server"] = _server(backup)
+        self.order_fields(self.field_order)
+        if backup.database.engine != EngineName.POSTGRESQL:
             del self.fields["keep_owners"]
-        for name, field in self.fields.items():
-            field.widget.attrs["class"] = {"server": "form-select", "target": "form-control"}.get(
-                name, "form-check-input"
-            )
+        for name, css in (("server", "form-select"), ("target", "form-control"), ("keep_owners", "form-check-input")):
+            if name in self.fields:
+                self.fields[name].widget.attrs["class"] = css
         self.fields["target"].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
 
     @property
     def keeps_owners(self) -> bool:
         """Say whether owners are wanted; engines without owners keep what there is."""
         return bool(self.cleaned_data.get("keep_owners", True))
+
+
+def _server(backup: Backup) -> DatabaseField:
+    """Any registered database of the same kind: the copy is made beside it."""
+    field = DatabaseField()
+    fitting = Database.objects.registered().filter(engine=backup.database.engine)
+    field.queryset = fitting.select_related("application")
+    is_server = backup.database.engine == EngineName.POSTGRESQL
+    field.label = _("On the same server as") if is_server else _("In the same folder as")
+    field.required, field.empty_label = True, None
+    return field

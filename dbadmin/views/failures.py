@@ -13,5 +13,5 @@ from dbadmin.models import Job
 def failed(request: HttpRequest, error: DbadminError, *, back_to: str) -> HttpResponse:
     """Go back with the failure's sentence, or to the job that is in the way when it names one."""
     messages.error(request, str(error))
-    in_the_way = Job.objects.filter(pk=error.message.params.get("job")).first()
+    in_the_way = Job.objects.filter(pk=error.message.params.get("job", 0)).first()
     return redirect(in_the_way or back_to)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import groupby
 
@@ -19,8 +19,12 @@ from dbadmin import audit
 from dbadmin.choices import JobKind, Verdict
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.filters import HealthFilter
+from dbadmin.health import checks as checks  # registers them
+from dbadmin.health.registry import labels
 from dbadmin.jobs.queue import enqueue
 from dbadmin.models import CheckResult, Database, Finding
+from dbadmin.models.database import DatabaseQuerySet
+from dbadmin.text import Text
 from dbadmin.views.access import requires
 
 # Answers older than this say nothing about now: the worker or the tick has stopped.
@@ -29,11 +33,19 @@ WORST_FIRST = (Verdict.CRITICAL, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK, V
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A result and what people call its check."""
+
+    label: Text | str
+    result: CheckResult
+
+
+@dataclass(frozen=True)
 class DatabaseHealth:
     """A database with the answers that are shown of it."""
 
     database: Database
-    results: list[CheckResult]
+    answers: list[Answer]
     verdict: Verdict
     is_stale: bool
 
@@ -84,8 +96,8 @@ def _run_for_all(request: HttpRequest, databases: Iterable[Database]) -> HttpRes
     return redirect("health")
 
 
-def _judged(databases: Iterable[Database]) -> list[DatabaseHealth]:
-    ordered = list(databases.select_related("application"))  # type: ignore[attr-defined]
+def _judged(databases: DatabaseQuerySet) -> list[DatabaseHealth]:
+    ordered = list(databases.select_related("application"))
     results = CheckResult.objects.filter(database__in=ordered).order_by("database_id", "check_id")
     by_database = {key: list(group) for key, group in groupby(results, key=lambda result: result.database_id)}
     return [_judge(database, by_database.get(database.pk, [])) for database in ordered]
@@ -99,16 +111,18 @@ def _judge(database: Database, results: list[CheckResult]) -> DatabaseHealth:
     worst = next((verdict for verdict in WORST_FIRST if verdict in found), Verdict.UNKNOWN)
     if is_stale and worst == Verdict.OK:
         worst = Verdict.UNKNOWN
-    return DatabaseHealth(database=database, results=results, verdict=worst, is_stale=is_stale)
+    names = labels()
+    answers = [Answer(names.get(result.check_id, result.check_id), result) for result in results]
+    return DatabaseHealth(database=database, answers=answers, verdict=worst, is_stale=is_stale)
 
 
 def _narrowed(databases: list[DatabaseHealth], verdict: str) -> list[DatabaseHealth]:
     """Keep the answers with this verdict, and databases whose verdict it is although no answer has it."""
     kept = []
     for entry in databases:
-        results = [result for result in entry.results if result.verdict == verdict]
-        if results or entry.verdict == verdict:
-            kept.append(DatabaseHealth(entry.database, results, entry.verdict, entry.is_stale))
+        answers = [answer for answer in entry.answers if answer.result.verdict == verdict]
+        if answers or entry.verdict == verdict:
+            kept.append(replace(entry, answers=answers))
     return kept
 
 
@@ -125,11 +139,11 @@ def _situation(databases: list[DatabaseHealth]) -> str:
         return said.format(count=bad, total=total)
     if unknown:
         said = ngettext(
-            "{count} of {total} databases is not known", "{count} of {total} databases are not known", unknown
+            "Nobody can say how {count} of {total} databases is",
+            "Nobody can say how {count} of {total} databases are",
+            unknown,
         )
-        return _("{sentence}: nobody can say whether it is well").format(
-            sentence=said.format(count=unknown, total=total)
-        )
+        return said.format(count=unknown, total=total)
     return ngettext("{total} database is well", "All {total} databases are well", total).format(total=total)
 
 

@@ -21,6 +21,7 @@ from dbadmin.views.failures import failed
 from dbadmin.views.paging import Order, paginate
 
 SHOWN_LINES = 500
+ALL_LINES = 20_000
 
 
 @requires("dbadmin.view_job")
@@ -38,8 +39,9 @@ def jobs(request: HttpRequest) -> HttpResponse:
 def job(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one job: what it does now, or how it ended, and its log."""
     found = _job(pk)
-    lines = list(found.log_lines.order_by("-id")[: SHOWN_LINES + 1])[::-1]
-    context = {"job": found, "has_earlier_lines": len(lines) > SHOWN_LINES} | _log(found, lines[-SHOWN_LINES:], 0)
+    shown = ALL_LINES if request.GET.get("lines") == "all" else SHOWN_LINES
+    lines = list(found.log_lines.order_by("-id")[: shown + 1])[::-1]
+    context = {"job": found, "has_earlier_lines": len(lines) > shown} | _log(found, lines[-shown:], 0)
     return render(request, "dbadmin/job.html", context)
 
 
@@ -85,4 +87,9 @@ def _job(pk: int) -> Job:
 
 
 def _log(found: Job, lines: list[JobLogLine], newest: int) -> dict[str, Any]:
-    return {"lines": lines, "newest_line": lines[-1].pk if lines else newest}
+    """The last lines of a job are written before its end is, so the first answer after the end has all of them."""
+    return {
+        "lines": lines,
+        "newest_line": lines[-1].pk if lines else newest,
+        "asks_again": found.is_active or len(lines) == SHOWN_LINES,
+    }

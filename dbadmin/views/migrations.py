@@ -17,6 +17,7 @@ from dbadmin.exceptions import DbadminError
 from dbadmin.forms.filters import MigrationFilter
 from dbadmin.jobs.queue import enqueue
 from dbadmin.models import AppliedMigration, Database, MigrationStatus
+from dbadmin.models.database import DatabaseQuerySet
 from dbadmin.views.access import requires
 
 
@@ -66,7 +67,7 @@ def _read_all(request: HttpRequest, databases: Iterable[Database]) -> HttpRespon
     return redirect("migrations")
 
 
-def _sql_databases():  # type: ignore[no-untyped-def]
+def _sql_databases() -> DatabaseQuerySet:
     return Database.objects.registered().exclude(engine=EngineName.FILES)
 
 

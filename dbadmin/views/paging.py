@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import Field, Model, QuerySet
 from django.http import QueryDict
 
 SIZE = 50
@@ -69,7 +69,9 @@ def _beyond(rows: QuerySet[Row], order: Order, cursor: tuple[Any, int], *, downw
 def _read(model: type[Model], order: Order, token: str) -> tuple[Any, int] | None:
     value, _, pk = token.rpartition("~")
     try:
-        return model._meta.get_field(order.field).to_python(value or pk), int(pk)
+        column = model._meta.get_field(order.field)
+        assert isinstance(column, Field)
+        return column.to_python(value or pk), int(pk)
     except (ValueError, ValidationError):
         return None  # not one of our links: the first page
 

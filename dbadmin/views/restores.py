@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -49,6 +50,7 @@ def restore(request: HttpRequest, pk: int) -> HttpResponse:
     problems = [line for line in found.lines if line.get("level") != "info"]
     context = {
         "restore": found,
+        "took": (found.finished_at or timezone.now()) - found.started_at,
         "problems": problems,
         "remarks": [line for line in found.lines if line.get("level") == "info"],
         "facts": found.backup.measured(),
