@@ -1,5 +1,119 @@
+"""PostgreSQL 13 to 18, by its own client programs and psycopg."""
+
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from dbadmin.engines.base import (
+    DATA,
+    FULL,
+    SCHEMA,
+    Dump,
+    ReportLine,
+    RestoreOptions,
+    ServerInfo,
+    Snapshot,
+    ToolHistory,
+)
+from dbadmin.engines.history import read_history
+from dbadmin.engines.postgresql.clients import configure
+from dbadmin.engines.postgresql.cluster import Cluster
+from dbadmin.engines.postgresql.connection import PostgreSQLConnection, make_connection
+from dbadmin.engines.postgresql.dump import dump_database, measure_live
+from dbadmin.engines.postgresql.inventory import find_named
+from dbadmin.engines.postgresql.probe import probe_server
+from dbadmin.engines.postgresql.restore import restore_database, write_sql
+from dbadmin.engines.postgresql.session import pool_statistics, session
+from dbadmin.engines.postgresql.snapshot import take_snapshot
+from dbadmin.engines.postgresql.target import database_exists, drop_database, named_beside
+from dbadmin.facts import Facts
+from dbadmin.progress import Progress
+from dbadmin.text import Text
+
+MOST_ROWS = 10_000
+
+__all__ = ["Cluster", "PostgreSQLConnection", "PostgreSQLEngine", "configure", "pool_statistics"]
 
 
 class PostgreSQLEngine:
-    name = "postgresql"
+    """Dumps are pg_dump directories; see ``Engine`` for what each method promises."""
+
+    name: ClassVar[str] = "postgresql"
+    label: ClassVar[Text] = Text("PostgreSQL")
+    scopes: ClassVar[tuple[str, ...]] = (FULL, SCHEMA, DATA)
+
+    def connection(self, settings: Mapping[str, Any], password: str = "") -> PostgreSQLConnection:
+        """See ``make_connection`` for the keys."""
+        return make_connection(settings, password)
+
+    def probe(self, connection: PostgreSQLConnection) -> ServerInfo:
+        """Stages: name and TCP (or socket), TLS, login, database, privileges."""
+        return probe_server(connection)
+
+    def dump(self, connection: PostgreSQLConnection, *, scope: str, spool: Path, progress: Progress) -> Dump:
+        """Write ``dump`` and ``globals.sql`` into the spool."""
+        return dump_database(connection, scope=scope, spool=spool, progress=progress)
+
+    def new_target(self, connection: PostgreSQLConnection, name: str) -> PostgreSQLConnection:
+        """Another database of the same server."""
+        return named_beside(connection, name)
+
+    def exists(self, target: PostgreSQLConnection) -> bool:
+        """Ask the server."""
+        return database_exists(target)
+
+    def restore(
+        self,
+        target: PostgreSQLConnection,
+        *,
+        spool: Path,
+        scope: str,
+        origin: Mapping[str, Any],
+        client_version: str,
+        options: RestoreOptions,
+        progress: Progress,
+    ) -> tuple[ReportLine, ...]:
+        """Create the database; statistics are gathered too."""
+        return restore_database(
+            target,
+            spool=spool,
+            scope=scope,
+            origin=origin,
+            client_version=client_version,
+            options=options,
+            progress=progress,
+        )
+
+    def discard(self, target: PostgreSQLConnection) -> None:
+        """Drop the database, whoever is in it."""
+        drop_database(target)
+
+    def export_sql(self, *, spool: Path, client_version: str, progress: Progress) -> Path | None:
+        """Needs the client of the version that dumped."""
+        return write_sql(spool=spool, client_version=client_version, progress=progress)
+
+    def facts(self, connection: PostgreSQLConnection, *, progress: Progress) -> Facts:
+        """Measure in one snapshot."""
+        return measure_live(connection, progress=progress)
+
+    def rows(self, connection: PostgreSQLConnection, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one SELECT, VALUES or TABLE; at most 10 000 rows are returned.
+
+        A cursor takes one reading statement only, so that nobody leaves the read-only transaction with a COMMIT.
+        """
+        with session(connection) as lent, lent.cursor(name="dbadmin_rows") as cursor:
+            cursor.execute(sql.strip().rstrip(";").encode(), params or None)
+            return cursor.fetchmany(MOST_ROWS)
+
+    def history(self, connection: PostgreSQLConnection) -> tuple[ToolHistory, ...]:
+        """Look in every schema."""
+        with session(connection) as lent:
+            return read_history(
+                lambda name: find_named(lent, name), lambda query: lent.execute(query.encode()).fetchall()
+            )
+
+    def snapshot(self, connection: PostgreSQLConnection) -> Snapshot:
+        """See ``take_snapshot``."""
+        return take_snapshot(connection)

@@ -1,0 +1,242 @@
+"""A consistent dump: pg_dump in a snapshot that we export, and facts measured in the same snapshot meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+
+from dbadmin.engines.base import DATA, SCHEMA, Dump
+from dbadmin.engines.postgresql.clients import ClientSet, dump_client, parallel_jobs
+from dbadmin.engines.postgresql.connection import PostgreSQLConnection
+from dbadmin.engines.postgresql.inventory import Table, find_tables, measure, qualified, without_rows
+from dbadmin.engines.postgresql.origin import read_origin
+from dbadmin.engines.postgresql.report import explain
+from dbadmin.engines.postgresql.session import Session, connect, sentences
+from dbadmin.engines.postgresql.watch import DumpWatch, end_sessions, log_messages
+from dbadmin.exceptions import CommandFailed
+from dbadmin.facts import Facts
+from dbadmin.process import Command
+from dbadmin.progress import Progress
+from dbadmin.text import Text, verbatim
+
+DUMP_FOLDER = "dump"
+GLOBALS_FILE = "globals.sql"
+LOCK_WAIT_SECONDS = 600
+# Nothing may end or redirect the measuring session: it holds the snapshot.
+_SETTINGS = {
+    "search_path": "",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": str(LOCK_WAIT_SECONDS * 1000),
+    "row_security": "off",
+    # The processors belong to pg_dump.
+    "max_parallel_workers_per_gather": "0",
+}
+_NAME = r'(?:"(?:[^"]|"")+"|[^\s."\']+)'
+_SETVAL = re.compile(rf"setval\((E?)'({_NAME})\.({_NAME})', (-?\d+), (true|false)\)")
+
+
+class Counting(threading.Thread):
+    """Measures in the snapshot's session, at the same time as pg_dump."""
+
+    def __init__(self, session: Session, tables: Sequence[Table]) -> None:
+        super().__init__(daemon=True)
+        self.counted = 0
+        self._session = session
+        self._tables = tables
+        self._facts: Facts | None = None
+        self._failure: psycopg.Error | None = None
+
+    def run(self) -> None:
+        """Measure; a failure is kept for the thread that started this one."""
+        try:
+            self._facts = measure(self._session, self._tables, self._count)
+        except psycopg.Error as error:
+            self._failure = error
+
+    def check(self) -> None:
+        """Raise what went wrong, in the calling thread."""
+        if self._failure is not None:
+            raise self._failure
+
+    def result(self, progress: Progress) -> Facts:
+        """Wait for the end and return the facts."""
+        if self.is_alive():
+            progress.phase(Text("Counting rows"), total=len(self._tables), unit="items")
+        while self.is_alive():
+            progress.check()
+            progress.update(self.counted)
+            self.join(0.2)
+        self.check()
+        assert self._facts is not None
+        return self._facts
+
+    def stop(self) -> None:
+        """End it early."""
+        while self.is_alive():
+            with contextlib.suppress(psycopg.Error):
+                self._session.cancel_safe(timeout=2)
+            self.join(0.5)
+
+    def _count(self, _table: Table) -> None:
+        self.counted += 1
+
+
+def dump_database(connection: PostgreSQLConnection, *, scope: str, spool: Path, progress: Progress) -> Dump:
+    """Write ``spool/dump`` (a pg_dump directory) and, where the role may, ``spool/globals.sql``."""
+    progress.phase(Text("Reading the catalogue"))
+    mark = f"dbadmin-dump-{secrets.token_hex(6)}"
+    with contextlib.ExitStack() as stack, sentences(connection):
+        session = stack.enter_context(connect(connection, progress=progress, autocommit=False))
+        monitor = stack.enter_context(connect(connection, progress=progress))
+        client = dump_client(session.info.server_version // 10000)
+        snapshot = begin_measuring(session)
+        tables = find_tables(session)
+        origin = read_origin(session)
+        warnings = [*write_globals(connection, client, spool, progress)]
+        watch = DumpWatch([] if scope == SCHEMA else tables, progress, monitor=monitor, mark=mark)
+        with _counting(session, tables) as counting, end_sessions(monitor, mark):
+            argv = _argv(client, scope=scope, spool=spool, snapshot=snapshot)
+            _run(connection.command(argv, application_name=mark), connection, watch, counting, spool, progress)
+            facts = counting.result(progress)
+    warnings += [verbatim(line.message) for line in watch.messages.warnings]
+    if scope == SCHEMA:
+        facts = without_rows(facts, (table.label for table in tables if table.kind == "m"))
+    else:
+        facts = replace(facts, sequences={**facts.sequences, **read_sequences_of_dump(client, spool)})
+    return Dump(
+        facts=facts,
+        server_version=str(origin["server_version"]),
+        client_version=client.version,
+        origin=origin,
+        warnings=tuple(warnings),
+    )
+
+
+def begin_measuring(session: Session) -> str:
+    """Begin a transaction that sees one moment, undisturbed by limits, and return the name of its snapshot."""
+    session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    session.read_only = True
+    row = session.execute("SELECT pg_export_snapshot()").fetchone()
+    for name, value in _SETTINGS.items():
+        session.execute("SELECT set_config(%s, %s, true)", (name, value))
+    if session.info.server_version >= 170000:
+        session.execute("SET LOCAL transaction_timeout = 0")
+    assert row is not None
+    return str(row[0])
+
+
+def write_globals(
+    connection: PostgreSQLConnection, client: ClientSet, spool: Path, progress: Progress
+) -> Iterator[Text]:
+    """Write roles and tablespaces, without passwords where they may not be read; yield what could not be had."""
+    target = spool / GLOBALS_FILE
+    argv: tuple[str, ...] = (client.program("pg_dumpall"), "--globals-only", "--no-password", f"--file={target}")
+    if "=" not in connection.dbname:
+        argv += (f"--database={connection.dbname}",)
+    for extra in ((), ("--no-role-passwords",)):
+        target.touch(mode=0o600)
+        try:
+            connection.command((*argv, *extra)).run(progress=progress)
+        except CommandFailed as failed:
+            target.unlink(missing_ok=True)
+            reason = failed.output[-1] if failed.output else str(failed.message)
+        else:
+            if extra:
+                yield Text(
+                    "Roles were backed up without their passwords, which {user} may not read.", user=connection.user
+                )
+            return
+    yield Text("Roles and tablespaces are not in this backup: {reason}", reason=reason)
+
+
+def read_sequences_of_dump(client: ClientSet, spool: Path) -> dict[str, int | None]:
+    """Return the sequence values that the dump will set. Sequences heed no snapshot: counting may see later ones."""
+    folder = spool / DUMP_FOLDER
+    listing = Command(argv=(client.program("pg_restore"), "--list", str(folder))).read()
+    wanted = [line for line in listing.splitlines() if " SEQUENCE SET " in line and not line.startswith(";")]
+    if not wanted:
+        return {}
+    list_file = spool / ".sequences"
+    list_file.write_text("\n".join(wanted) + "\n")
+    try:
+        script = Command(
+            argv=(client.program("pg_restore"), "--data-only", f"--use-list={list_file}", "--file=-", str(folder))
+        ).read()
+    finally:
+        list_file.unlink()
+    return dict(_sequence_values(script))
+
+
+def _sequence_values(script: str) -> Iterator[tuple[str, int | None]]:
+    for escaped, schema, name, value, called in _SETVAL.findall(script.replace("''", "'")):
+        names = [_plain(part.replace("\\\\", "\\") if escaped else part) for part in (schema, name)]
+        yield qualified(*names), int(value) if called == "true" else None
+
+
+def _plain(identifier: str) -> str:
+    return identifier[1:-1].replace('""', '"') if identifier.startswith('"') else identifier
+
+
+@contextlib.contextmanager
+def _counting(session: Session, tables: Sequence[Table]) -> Iterator[Counting]:
+    counting = Counting(session, tables)
+    counting.start()
+    try:
+        yield counting
+    finally:
+        counting.stop()
+
+
+def _argv(client: ClientSet, *, scope: str, spool: Path, snapshot: str) -> tuple[str, ...]:
+    argv = (
+        client.program("pg_dump"),
+        "--format=directory",
+        f"--file={spool / DUMP_FOLDER}",
+        f"--jobs={parallel_jobs()}",
+        f"--snapshot={snapshot}",
+        f"--compress={client.compression}",
+        f"--lock-wait-timeout={LOCK_WAIT_SECONDS}s",
+        "--no-password",
+        "--no-sync",  # the spool is read at once and thrown away
+        "--verbose",
+    )
+    return argv + {SCHEMA: ("--schema-only",), DATA: ("--data-only",)}.get(scope, ())
+
+
+def _run(
+    command: Command,
+    connection: PostgreSQLConnection,
+    watch: DumpWatch,
+    counting: Counting,
+    spool: Path,
+    progress: Progress,
+) -> None:
+    progress.phase(Text("Dumping"), total=watch.total or None)
+
+    def poll() -> None:
+        counting.check()
+        watch.poll()
+
+    try:
+        command.run(progress=progress, on_line=watch.line, on_poll=poll)
+    except CommandFailed as failed:
+        log_messages(watch.messages, progress)
+        raise explain(failed, connection, watch.messages, spool) or failed from failed
+    log_messages(watch.messages, progress)
+
+
+def measure_live(connection: PostgreSQLConnection, *, progress: Progress) -> Facts:
+    """Measure a database as a dump of it would be measured."""
+    with connect(connection, progress=progress, autocommit=False) as session, sentences(connection):
+        begin_measuring(session)
+        tables = find_tables(session)
+        with _counting(session, tables) as counting:
+            return counting.result(progress)

@@ -1,0 +1,171 @@
+"""What is in a database: rows, sequences, objects. Every query sees the snapshot of the session it runs in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from dbadmin.engines.history import read_history
+from dbadmin.engines.postgresql.fingerprint import schema_fingerprint
+from dbadmin.engines.postgresql.session import Session
+from dbadmin.facts import Facts
+
+# Namespaces of users: everything but PostgreSQL's own, temporary ones included in those.
+USER_NAMESPACE: LiteralString = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'"
+NOT_OF_EXTENSION: LiteralString = (
+    "NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid"
+    " AND e.deptype = 'e')"
+)
+
+# Partitions one by one; of an extension's tables those that pg_dump dumps. Unpopulated views hold nothing.
+_TABLES: LiteralString = f"""
+SELECT c.oid, n.nspname, c.relname, c.relkind::text, pg_table_size(c.oid), greatest(c.reltuples, 0)::bigint
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND c.relispopulated AND c.relpersistence <> 't' AND {USER_NAMESPACE}
+  AND ({NOT_OF_EXTENSION} OR EXISTS (SELECT 1 FROM pg_extension x WHERE c.oid = ANY (x.extconfig)))
+ORDER BY 5 DESC, 2, 3
+"""
+_SEQUENCES: LiteralString = f"""
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND {USER_NAMESPACE} AND {NOT_OF_EXTENSION} ORDER BY 1, 2
+"""
+_OBJECTS: LiteralString = """
+WITH members AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e'),
+spaces AS (SELECT oid, nspname FROM pg_namespace n WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+  AND NOT EXISTS (SELECT 1 FROM members WHERE classid = 'pg_namespace'::regclass AND objid = n.oid)),
+relations AS (SELECT c.oid, c.relkind FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace
+  WHERE c.relpersistence <> 't'
+  AND NOT EXISTS (SELECT 1 FROM members WHERE classid = 'pg_class'::regclass AND objid = c.oid))
+SELECT 'schemas', count(*) FROM spaces
+UNION ALL SELECT 'tables', count(*) FROM relations WHERE relkind IN ('r', 'p')
+UNION ALL SELECT 'foreign_tables', count(*) FROM relations WHERE relkind = 'f'
+UNION ALL SELECT 'views', count(*) FROM relations WHERE relkind = 'v'
+UNION ALL SELECT 'materialized_views', count(*) FROM relations WHERE relkind = 'm'
+UNION ALL SELECT 'sequences', count(*) FROM relations WHERE relkind = 'S'
+UNION ALL SELECT 'indexes', count(*) FROM relations WHERE relkind IN ('i', 'I')
+UNION ALL SELECT 'functions', count(*) FROM pg_proc p JOIN spaces s ON s.oid = p.pronamespace WHERE NOT EXISTS
+  (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
+UNION ALL SELECT 'types', count(*) FROM pg_type t JOIN spaces s ON s.oid = t.typnamespace
+  WHERE (t.typtype IN ('e', 'd', 'r') OR t.typrelid IN (SELECT oid FROM relations WHERE relkind = 'c'))
+  AND NOT EXISTS (SELECT 1 FROM members WHERE classid = 'pg_type'::regclass AND objid = t.oid)
+UNION ALL SELECT 'triggers', count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgparentid = 0
+  AND tgrelid IN (SELECT oid FROM relations)
+UNION ALL SELECT 'constraints', count(*) FROM pg_constraint WHERE conparentid = 0
+  AND contype IN ('c', 'f', 'p', 'u', 'x') AND connamespace IN (SELECT oid FROM spaces)
+  AND (conrelid = 0 OR conrelid IN (SELECT oid FROM relations))
+UNION ALL SELECT 'policies', count(*) FROM pg_policy WHERE polrelid IN (SELECT oid FROM relations)
+UNION ALL SELECT 'extensions', count(*) FROM pg_extension
+UNION ALL SELECT 'large_objects', count(*) FROM pg_largeobject_metadata
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table or materialised view that holds rows. size: bytes with TOAST; estimate: rows as last analysed."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    size: int
+    estimate: int
+
+    @property
+    def label(self) -> str:
+        """Its name as facts have it."""
+        return qualified(self.schema, self.name)
+
+
+def qualified(schema: str, name: str) -> str:
+    """Return schema.name, each quoted where PostgreSQL would need it; the same on every server version."""
+    return f"{_shown(schema)}.{_shown(name)}"
+
+
+def find_tables(session: Session) -> list[Table]:
+    """Return everything that holds rows, the biggest first."""
+    return [
+        Table(oid=oid, schema=schema, name=name, kind=kind, size=size, estimate=estimate)
+        for oid, schema, name, kind, size, estimate in session.execute(_TABLES)
+    ]
+
+
+def count_rows(session: Session, tables: Iterable[Table], done: Callable[[Table], None]) -> dict[str, int]:
+    """Count exactly, calling ``done`` after each table."""
+    counts = {}
+    for table in tables:
+        query = sql.SQL("SELECT count(*) FROM ONLY {}").format(sql.Identifier(table.schema, table.name))
+        row = session.execute(query).fetchone()
+        assert row is not None
+        counts[table.label] = int(row[0])
+        done(table)
+    return counts
+
+
+def read_sequences(session: Session) -> dict[str, int | None]:
+    """Return the last value of every sequence, None where it was never used."""
+    values: dict[str, int | None] = {}
+    for schema, name in session.execute(_SEQUENCES).fetchall():
+        query = sql.SQL("SELECT last_value, is_called FROM {}").format(sql.Identifier(schema, name))
+        row = session.execute(query).fetchone()
+        assert row is not None
+        values[qualified(schema, name)] = int(row[0]) if row[1] else None
+    return values
+
+
+def count_objects(session: Session) -> dict[str, int]:
+    """Return how many objects of each kind users made."""
+    return {kind: int(count) for kind, count in session.execute(_OBJECTS)}
+
+
+def find_named(session: Session, name: str) -> list[str]:
+    """Return the quoted, qualified names of all tables so called."""
+    rows = session.execute(
+        sql.SQL(
+            "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relname = %s AND c.relkind IN ('r', 'p') AND {} ORDER BY 1"
+        ).format(sql.SQL(USER_NAMESPACE)),
+        (name,),
+    ).fetchall()
+    return [sql.Identifier(schema, table).as_string() for schema, table in rows]
+
+
+def schema_heads(session: Session) -> dict[str, list[str]]:
+    """Return the applied heads of every migration tool that left its table here."""
+
+    def fetch(query: str) -> list[tuple[Any, ...]]:
+        return session.execute(query.encode()).fetchall()
+
+    found = read_history(lambda name: find_named(session, name), fetch)
+    return {history.tool: sorted(history.heads) for history in found}
+
+
+def measure(session: Session, tables: Iterable[Table], done: Callable[[Table], None]) -> Facts:
+    """Measure everything in the session's snapshot."""
+    return Facts(
+        tables=count_rows(session, tables, done),
+        sequences=read_sequences(session),
+        objects=count_objects(session),
+        schema_fingerprint=schema_fingerprint(session),
+        schema_head=schema_heads(session),
+    )
+
+
+def without_rows(facts: Facts, views: Iterable[str]) -> Facts:
+    """Return what a copy of the schema alone will measure; ``views`` are materialised and will not be populated."""
+    empty: Mapping[str, int] = {name: 0 for name in facts.tables if name not in set(views)}
+    return Facts(
+        tables=empty,
+        sequences=dict.fromkeys(facts.sequences),
+        objects={**facts.objects, "large_objects": 0},
+        schema_fingerprint=facts.schema_fingerprint,
+    )
+
+
+def _shown(identifier: str) -> str:
+    if re.fullmatch(r"[^\W\dA-Z][^\WA-Z]*", identifier):
+        return identifier
+    return '"' + identifier.replace('"', '""') + '"'
