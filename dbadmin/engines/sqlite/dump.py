@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +10,13 @@ from typing import Any
 import apsw
 
 from dbadmin.engines.base import DATA, FULL, SCHEMA, Dump
+from dbadmin.engines.paths import attributes, require_space, sync
 from dbadmin.engines.sqlite import script
 from dbadmin.engines.sqlite.compression import Compression, compress_text
 from dbadmin.engines.sqlite.connection import damaged, header, opened, read, sentences, sidecar, written_by
 from dbadmin.engines.sqlite.measure import measure, watched
 from dbadmin.engines.sqlite.probe import require_database
-from dbadmin.exceptions import Refused, ValidationFailed
+from dbadmin.exceptions import ValidationFailed
 from dbadmin.facts import Facts
 from dbadmin.progress import Progress
 from dbadmin.text import Text
@@ -52,15 +51,8 @@ def dump(path: Path, *, scope: str, spool: Path, progress: Progress) -> Dump:
 
 def describe(path: Path) -> dict[str, Any]:
     """Return what a restore wants to know about the original file."""
-    stat = path.stat()
-    return {
-        "path": str(path),
-        "mode": stat.st_mode & 0o7777,
-        "uid": stat.st_uid,
-        "gid": stat.st_gid,
-        "size_bytes": stat.st_size,
-        "written_by": written_by(header(path)),
-    }
+    size = path.stat().st_size
+    return {"path": str(path), "size_bytes": size, "written_by": written_by(header(path)), **attributes(path)}
 
 
 def _write_full(path: Path, copy: Path, member: Path, progress: Progress) -> Proof:
@@ -79,7 +71,7 @@ def _write_full(path: Path, copy: Path, member: Path, progress: Progress) -> Pro
         compression.finish(look)
     finally:
         compression.abandon()
-    _synced(member)
+    sync(member)
     return proof
 
 
@@ -127,21 +119,6 @@ def copy_pages(source: apsw.Connection, copy: Path, progress: Progress) -> None:
                 progress.check()
     finally:
         target.close()
-
-
-def require_space(folder: Path, needed: int) -> None:
-    """Refuse before anything is written when ``needed`` bytes do not fit."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise Refused(
-            Text(
-                "The copy needs {needed} MB in “{folder}”, which has {free} MB free.",
-                needed=needed // 1_000_000 + 1,
-                folder=str(folder),
-                free=free // 1_000_000,
-            ),
-            Text("Free some space and try again; nothing was written."),
-        )
 
 
 @contextmanager
@@ -192,11 +169,3 @@ def _foreign_keys(db: apsw.Connection) -> list[Text]:
         Text("{count} rows of “{table}” point to rows of “{parent}” that do not exist.", count=n, table=t, parent=p)
         for (t, p), n in counts.items()
     ]
-
-
-def _synced(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

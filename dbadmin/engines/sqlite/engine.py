@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import apsw
 
 from dbadmin.engines.base import DATA, FULL, SCHEMA, Dump, ReportLine, RestoreOptions, ServerInfo, Snapshot, ToolHistory
+from dbadmin.engines.paths import absolute, beside
 from dbadmin.engines.sqlite import dump as dumping
 from dbadmin.engines.sqlite import restore as restoring
 from dbadmin.engines.sqlite import script
@@ -43,15 +44,7 @@ class SQLiteEngine:
 
     def connection(self, settings: Mapping[str, Any], password: str = "") -> SQLiteConnection:
         """Return the file that ``path`` names."""
-        path = settings.get("path")
-        if not isinstance(path, str) or not path.strip():
-            raise ValidationFailed(Text("The path of the database file is missing."), Text("Fill in “path”."))
-        if not path.startswith("/") or "\0" in path:
-            raise ValidationFailed(
-                Text("“{path}” is not an absolute path.", path=path),
-                Text("Write the path of the file from the root, beginning with “/”."),
-            )
-        return SQLiteConnection(Path(path))
+        return SQLiteConnection(absolute(settings))
 
     def probe(self, connection: SQLiteConnection) -> ServerInfo:
         """Try folder, file, opening and tables."""
@@ -63,17 +56,10 @@ class SQLiteEngine:
 
     def new_target(self, connection: SQLiteConnection, name: str) -> SQLiteConnection:
         """Return a file beside the original, or the file of an absolute path."""
-        path = Path(name)
-        if name != name.strip() or not path.name or ".." in path.parts or "\0" in name or name.endswith("/"):
-            raise ValidationFailed(Text("“{name}” cannot be the name of a file.", name=name))
-        if "/" in name and not path.is_absolute():
-            raise ValidationFailed(
-                Text("“{name}” is neither a file name nor an absolute path.", name=name),
-                Text("Write a name to put it beside the original, or a path beginning with “/”."),
-            )
+        path = beside(connection.path, name)
         if name.endswith(SIDECARS):
             raise ValidationFailed(Text("“{name}” ends like a file that SQLite keeps beside a database.", name=name))
-        return SQLiteConnection(connection.path.parent / path)
+        return SQLiteConnection(path)
 
     def exists(self, target: SQLiteConnection) -> bool:
         """Say whether the name is taken."""

@@ -11,12 +11,12 @@ from pathlib import Path
 import apsw
 
 from dbadmin.engines.base import ServerInfo, Stage
+from dbadmin.engines.paths import network_file_system
 from dbadmin.engines.sqlite.connection import MAGIC, header, not_sqlite, read, sentences, unreadable, written_by
 from dbadmin.engines.sqlite.measure import tables
 from dbadmin.exceptions import ConnectionFailed, DbadminError, ValidationFailed
 from dbadmin.text import Text
 
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs"}
 _NOTHING = Text("")
 
 Step = Callable[[Path, dict[str, str]], tuple[Text, Text]]
@@ -37,20 +37,6 @@ def require_database(path: Path) -> None:
     """Raise the sentence of the first step that fails; ``ValidationFailed`` where trying again cannot help."""
     for _name, step in _STEPS:
         step(path, {})
-
-
-def file_system(path: Path) -> str:
-    """Return the kind of file system a path is on, as the kernel names it; empty when it cannot be told."""
-    best, kind = "", ""
-    try:
-        mounts = Path("/proc/self/mounts").read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return ""
-    for _device, place, name, *_rest in (line.split(" ") for line in mounts):
-        folder = place.replace("\\040", " ")
-        if path.is_relative_to(folder) and len(folder) >= len(best):
-            best, kind = folder, name
-    return kind
 
 
 def _tried(name: Text, step: Step, path: Path, details: dict[str, str]) -> Stage:
@@ -78,8 +64,8 @@ def _folder(path: Path, details: dict[str, str]) -> tuple[Text, Text]:
                 ) from None
         except PermissionError as error:
             raise unreadable(folder, error) from error
-    details["file_system"] = kind = file_system(folder)
-    if kind in _NETWORK:
+    if kind := network_file_system(folder):
+        details["file_system"] = kind
         return (
             Text("“{folder}” is on a network file system ({kind}).", folder=str(folder), kind=kind),
             Text("SQLite's locks are not safe there: back up while the application writes nothing."),

@@ -13,9 +13,10 @@ import apsw
 from backports import zstd
 
 from dbadmin.engines.base import FULL, SCHEMA, ReportLine
+from dbadmin.engines.paths import give, require_space, sync
 from dbadmin.engines.sqlite.compression import decompress, decompressed_size
 from dbadmin.engines.sqlite.connection import SIDECARS, sentences, sidecar
-from dbadmin.engines.sqlite.dump import MEMBERS, integrity, reading, require_space
+from dbadmin.engines.sqlite.dump import MEMBERS, integrity, reading
 from dbadmin.engines.sqlite.measure import watched
 from dbadmin.exceptions import ConnectionFailed, CorruptArchive, Refused, ValidationFailed
 from dbadmin.progress import Progress
@@ -56,7 +57,7 @@ def restore(
                 Text("A backup of the data alone cannot become a file."),
                 Text("Download it as SQL and run it in a database that has the tables, or restore a full backup."),
             )
-        lines = _checked(temporary, progress) + _owned(temporary, origin)
+        lines = _checked(temporary, progress) + give(temporary, origin, label="")
         _published(temporary, target)
     return lines
 
@@ -106,20 +107,9 @@ def _checked(temporary: Path, progress: Progress) -> tuple[ReportLine, ...]:
         return tuple(ReportLine(level="warning", object="", message=str(line)) for line in integrity(db, temporary))
 
 
-def _owned(temporary: Path, origin: Mapping[str, Any]) -> tuple[ReportLine, ...]:
-    """Give the file the mode and owner of the original, as far as we may."""
-    temporary.chmod(origin.get("mode", 0o600))
-    try:
-        os.chown(temporary, origin.get("uid", -1), origin.get("gid", -1))
-    except PermissionError:
-        owner = f"{origin.get('uid')}:{origin.get('gid')}"
-        return (ReportLine(level="info", object="", message=f"owner {owner} could not be set"),)
-    return ()
-
-
 def _published(temporary: Path, target: Path) -> None:
     """Give the finished file its name; fails when the name was taken meanwhile."""
-    _sync(temporary)
+    sync(temporary)
     try:
         os.link(temporary, target)
     except FileExistsError:
@@ -129,15 +119,7 @@ def _published(temporary: Path, target: Path) -> None:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         os.replace(temporary, target)
     try:
-        _sync(target.parent)
+        sync(target.parent)
     except OSError:
         target.unlink(missing_ok=True)
         raise
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
