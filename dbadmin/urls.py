@@ -5,7 +5,20 @@ from __future__ import annotations
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from dbadmin.views import audit, backups, downloads, health, jobs, login, migrations, overview, restores
+from dbadmin.views import (
+    audit,
+    backups,
+    databases,
+    downloads,
+    health,
+    healthz,
+    jobs,
+    login,
+    migrations,
+    overview,
+    registration,
+    restores,
+)
 
 urlpatterns = [
     # Signing in
@@ -13,7 +26,15 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     # Overview
     path("", overview.overview, name="overview"),
+    path("live/", overview.live, name="overview-live"),
+    path("healthz", healthz.healthz, name="healthz"),
     # Databases
+    path("databases/", databases.databases, name="databases"),
+    path("databases/add/", registration.add, name="database-add"),
+    path("databases/<slug:slug>/", databases.database, name="database"),
+    path("databases/<slug:slug>/edit/", registration.edit, name="database-edit"),
+    path("databases/<slug:slug>/test/", databases.test, name="database-test"),
+    path("databases/<slug:slug>/remove/", registration.remove, name="database-remove"),
     # Backups
     path("backups/", backups.backups, name="backups"),
     path("backups/run/", backups.run_all, name="backup-run-all"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from django import template
 from django.template.context import Context
 from django.template.defaultfilters import filesizeformat
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.functional import Promise
@@ -76,8 +75,7 @@ def _nav_items(user: Any, view_name: str) -> Iterator[NavItem]:
     for section in SECTIONS:
         if user.has_perm(section.permission) if section.permission else user.is_staff:
             current = view_name.startswith(section.prefixes)
-            with suppress(NoReverseMatch):
-                yield NavItem(reverse(section.name), section.icon, section.label, current)
+            yield NavItem(reverse(section.name), section.icon, section.label, current)
 
 
 @register.simple_tag
@@ -157,3 +155,12 @@ def duration(span: timedelta | None) -> str:
     if whole < 86_400:
         return _("{hours} h {minutes} min").format(hours=whole // 3600, minutes=whole % 3600 // 60)
     return _("{days} d {hours} h").format(days=whole // 86_400, hours=whole % 86_400 // 3600)
+
+
+@register.simple_tag
+def strip_of(days: list[charts.Day]) -> SafeString:
+    """Draw the strip of backup results, and count them in words."""
+    made = sum(day.colour in ("green", "yellow") for day in days)
+    failed = sum(day.colour in ("red", "yellow") for day in days)
+    words = _("Last {days} days: backed up on {made}, failed on {failed}.")
+    return charts.strip(days, words.format(days=len(days), made=made, failed=failed))

@@ -4,11 +4,55 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_safe
 
+from dbadmin.overview import Overview, active_jobs, gather
+from dbadmin.templatetags.dbadmin import age
 from dbadmin.views.access import requires
 
 
 @requires("dbadmin.view_database")
+@require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    """Show the answer in a sentence, and what is behind it."""
-    return render(request, "dbadmin/overview.html")
+    """Say in a sentence whether everything could be brought back, then what is behind the sentence."""
+    found = gather()
+    return render(request, "dbadmin/overview.html", {"overview": found, "situation": situation(found)})
+
+
+@requires("dbadmin.view_job")
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """The jobs that wait or run; says so when one of those that the page knew (``?jobs=1,2``) is over."""
+    active = active_jobs()
+    response = render(request, "dbadmin/_active_jobs.html", {"active": active})
+    known = {part for part in request.GET.get("jobs", "").split(",") if part}
+    if known - {str(job.pk) for job in active}:
+        response.headers["HX-Trigger"] = "job-finished"
+    return response
+
+
+def situation(found: Overview) -> str:
+    """Answer the question of the first page in a sentence."""
+    total, without = len(found.rows), len(found.without_backup)
+    if not total:
+        return _("No database is registered yet.")
+    if without == total:
+        return ngettext(
+            "The database could not be brought back: there is no backup.",
+            "None of the {total} databases could be brought back: there is no backup.",
+            total,
+        ).format(total=total)
+    if without:
+        return ngettext(
+            "{without} of {total} databases could not be brought back: it has no backup.",
+            "{without} of {total} databases could not be brought back: they have no backup.",
+            without,
+        ).format(without=without, total=total)
+    return ngettext(
+        "Your database can be brought back. At most {loss} of changes would be lost.",
+        "All {total} databases can be brought back. At most {loss} of changes would be lost.",
+        total,
+    ).format(total=total, loss=age(found.oldest or timezone.now()) or _("a minute"))

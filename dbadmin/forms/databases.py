@@ -1,0 +1,91 @@
+"""What is said of a database besides its connection, and how it is taken off the dashboard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.text import slugify
+from django.utils.translation import gettext_lazy as _
+
+from dbadmin.forms.styles import Styled
+from dbadmin.models import Application, Database
+
+RESERVED_SLUGS = {"add"}
+
+
+class DetailsForm(Styled, forms.ModelForm[Database]):
+    """Name, application and limits. A new application is made by naming it."""
+
+    new_application = forms.CharField(label=_("or a new application"), max_length=100, required=False)
+
+    class Meta:
+        model = Database
+        fields = ("name", "slug", "application", "environment", "backup_age_hours", "project_folder")
+        help_texts = {"slug": _("For addresses, commands and the storage folder. Empty: made of the names.")}
+
+    field_order = (
+        "name",
+        "application",
+        "new_application",
+        "environment",
+        "slug",
+        "backup_age_hours",
+        "project_folder",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["application"].required = False
+        self.fields["slug"].required = False
+        self.fields["slug"].disabled = bool(self.instance.pk)
+
+    def clean(self) -> dict[str, Any]:
+        """Need one application, and find a short name that is free."""
+        data = super().clean() or {}
+        if not data.get("application") and not data.get("new_application"):
+            self.add_error("application", _("Choose the application, or name a new one."))
+        if data.get("slug") in RESERVED_SLUGS:
+            self.add_error("slug", _("This short name is taken by a page."))
+        if not self.errors and not data.get("slug"):
+            data["slug"] = self._free_slug(f"{data.get('new_application') or data['application']} {data['name']}")
+        return data
+
+    def _free_slug(self, words: str) -> str:
+        stem = slugify(words)[:44] or "database"
+        taken = set(Database.objects.filter(slug__startswith=stem).values_list("slug", flat=True)) | RESERVED_SLUGS
+        return next(name for n in range(1, len(taken) + 2) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)
+
+    def application(self) -> Application:
+        """Return the chosen application, or the new one, which is made when it is missing."""
+        name = self.cleaned_data["new_application"]
+        if not name:
+            chosen: Application = self.cleaned_data["application"]
+            return chosen
+        if found := Application.objects.filter(name=name).first():
+            return found
+        stem = slugify(name)[:44] or "application"
+        taken = set(Application.objects.filter(slug__startswith=stem).values_list("slug", flat=True))
+        slug = next(each for n in range(1, len(taken) + 2) if (each := stem if n == 1 else f"{stem}-{n}") not in taken)
+        return Application.objects.create(name=name, slug=slug)
+
+
+class RemoveForm(Styled, forms.Form):
+    """Taking a database off the dashboard: its name typed, and why."""
+
+    name = forms.CharField(
+        label=_("Type the name of the database"), widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    reason = forms.CharField(label=_("Reason"), max_length=500)
+
+    def __init__(self, *args: Any, database: Database, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._database = database
+
+    def clean_name(self) -> str:
+        """Compare."""
+        typed: str = self.cleaned_data["name"]
+        if typed != self._database.name:
+            raise ValidationError(_("This is not the name of the database."))
+        return typed

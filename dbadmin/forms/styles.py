@@ -1,0 +1,53 @@
+"""How Tabler wants form fields dressed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+
+class Styled(forms.BaseForm):
+    """Gives every widget its class, and ties help and errors to it for those who listen."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            field.widget.attrs.setdefault("class", _css(field.widget))
+            if self.is_bound and self.errors.get(name):
+                field.widget.attrs["class"] += " is-invalid"
+
+
+def _css(widget: forms.Widget) -> str:
+    if isinstance(widget, forms.CheckboxInput):
+        return "form-check-input"
+    return "form-select" if isinstance(widget, forms.Select) else "form-control"
+
+
+class LinesField(forms.CharField):
+    """A list of strings, one per line; empty lines do not count."""
+
+    widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show a stored list as lines."""
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
+        """Return the lines."""
+        return [line.strip() for line in (super().to_python(value) or "").splitlines() if line.strip()]
+
+
+class PairsField(forms.CharField):
+    """Names with values, one ``name=value`` per line."""
+
+    widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show a stored mapping as lines."""
+        return "\n".join(f"{name}={each}" for name, each in value.items()) if isinstance(value, dict) else value
+
+    def to_python(self, value: Any) -> dict[str, str]:  # type: ignore[override]
+        """Return the mapping."""
+        lines = [line.partition("=") for line in (super().to_python(value) or "").splitlines() if line.strip()]
+        return {name.strip(): each.strip() for name, _equals, each in lines}

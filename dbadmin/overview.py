@@ -1,0 +1,193 @@
+"""What the first page says, gathered with a constant number of queries whatever the catalogue holds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db.models import Case, OuterRef, QuerySet, Subquery, Value, When
+from django.utils import timezone
+
+from dbadmin.charts import Day
+from dbadmin.choices import BackupState, JobKind, JobState, Scope, Verdict
+from dbadmin.models import Application, Backup, CheckResult, Database, Finding, Job, MigrationStatus
+from dbadmin.strips import strips
+
+WORST_FIRST = (Verdict.CRITICAL, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
+UNMENDED = (JobState.FAILED, JobState.ERRORED, JobState.LOST)
+ENDED = (JobState.SUCCEEDED, *UNMENDED)
+# The check that a new backup mends; whether the others are mended is found out by checking again.
+FRESHNESS = "backup_freshness"
+MENDED_BY: dict[str, str] = {
+    JobKind.BACKUP: "backup-run",
+    JobKind.HEALTH: "health-run",
+    JobKind.HISTORY: "migrations-read",
+}
+
+
+@dataclass(kw_only=True)
+class Row:
+    """What the overview shows of one database."""
+
+    database: Database
+    newest_id: int | None
+    newest_at: datetime | None
+    verdict: Verdict
+    heads: list[str]
+    days: list[Day]
+    now: datetime
+    active: Job | None = None
+
+    @property
+    def is_overdue(self) -> bool:
+        """The newest restorable backup is older than it may be. Without one, or without a limit, it is not."""
+        limit = self.database.backup_age_hours
+        return bool(limit and self.newest_at and self.now - self.newest_at > timedelta(hours=limit))
+
+    @property
+    def needs_backup(self) -> bool:
+        """There is no restorable backup, or it is too old."""
+        return self.newest_at is None or self.is_overdue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention:
+    """What needs somebody: an open finding, or the newest job of its kind that failed."""
+
+    database: Database
+    verdict: Verdict
+    since: datetime
+    finding: Finding | None = None
+    job: Job | None = None
+
+    @property
+    def mends_by(self) -> str:
+        """The name of the page whose post mends it; empty where only a person can."""
+        if self.job:
+            return MENDED_BY.get(self.job.kind, "")
+        return "backup-run" if self.finding and self.finding.check_id == FRESHNESS else "health-run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """All rows, and the answers drawn from them."""
+
+    rows: list[Row]
+    attention: list[Attention] = field(default_factory=list)
+    active: list[Job] = field(default_factory=list)
+
+    @property
+    def without_backup(self) -> list[Row]:
+        """Databases that could not be brought back at all."""
+        return [row for row in self.rows if row.newest_at is None]
+
+    @property
+    def overdue(self) -> list[Row]:
+        """Databases of which more would be lost than is allowed."""
+        return [row for row in self.rows if row.is_overdue]
+
+    @property
+    def oldest(self) -> datetime | None:
+        """The time of the newest backup of the database whose newest is oldest: how much would be lost at most."""
+        return min((row.newest_at for row in self.rows if row.newest_at), default=None)
+
+    @property
+    def applications(self) -> dict[Application, list[Row]]:
+        """The rows by application, both in order of name."""
+        grouped: dict[Application, list[Row]] = defaultdict(list)
+        for row in self.rows:
+            grouped[row.database.application].append(row)
+        return dict(grouped)
+
+
+def gather() -> Overview:
+    """Read everything the overview shows. Seven queries, each served by an index."""
+    now = timezone.now()
+    databases = list(with_newest(Database.objects.registered().select_related("application")))
+    active = active_jobs()
+    verdicts, heads, days = worst_verdicts(), schema_heads(), strips(now)
+    by_database = {job.database_id: job for job in active}
+    rows = [
+        Row(
+            database=database,
+            newest_id=getattr(database, "newest_id", None),
+            newest_at=getattr(database, "newest_at", None),
+            verdict=verdicts.get(database.pk, Verdict.UNKNOWN),
+            heads=heads.get(database.pk, []),
+            days=days.get(database.pk, []),
+            now=now,
+            active=by_database.get(database.pk),
+        )
+        for database in databases
+    ]
+    return Overview(rows=rows, attention=needs_attention(databases), active=active)
+
+
+def with_newest(databases: QuerySet[Database]) -> QuerySet[Database]:
+    """Add ``newest_id`` and ``newest_at`` of the newest full backup that can be restored."""
+    newest = Backup.objects.filter(database=OuterRef("pk"), state=BackupState.AVAILABLE, scope=Scope.FULL).order_by(
+        "-finished_at"
+    )
+    return databases.annotate(
+        newest_id=Subquery(newest.values("pk")[:1]), newest_at=Subquery(newest.values("finished_at")[:1])
+    )
+
+
+def active_jobs() -> list[Job]:
+    """Return what waits and what runs now, the running first."""
+    jobs = Job.objects.active().select_related("database__application").defer("traceback", "params")
+    return list(jobs.order_by(Case(When(state=JobState.RUNNING, then=Value(0)), default=Value(1)), "pk"))
+
+
+def worst_verdicts() -> dict[int, Verdict]:
+    """Return the worst answer of each database that was ever checked; skipped checks say nothing."""
+    results = CheckResult.objects.filter(database__removed_at=None).order_by()
+    answers: dict[int, set[str]] = defaultdict(set)
+    for database_id, verdict in results.values_list("database_id", "verdict").distinct():
+        answers[database_id].add(verdict)
+    return {database_id: worst(found) for database_id, found in answers.items()}
+
+
+def worst(verdicts: Iterable[str]) -> Verdict:
+    """Return the worst of some verdicts; unknown when none of them says anything."""
+    found = set(verdicts)
+    return next((verdict for verdict in WORST_FIRST if verdict in found), Verdict.UNKNOWN)
+
+
+def schema_heads() -> dict[int, list[str]]:
+    """Return the heads of each database, of whichever tools it uses."""
+    heads: dict[int, list[str]] = defaultdict(list)
+    statuses = MigrationStatus.objects.filter(database__removed_at=None).exclude(head="")
+    for database_id, head in statuses.values_list("database_id", "head"):
+        heads[database_id].append(head)
+    return heads
+
+
+def needs_attention(databases: Iterable[Database]) -> list[Attention]:
+    """Return open findings and failures that no later success has mended, worst and newest first."""
+    by_id = {database.pk: database for database in databases}
+    found = [*_findings(by_id), *_failures(by_id)]
+    return sorted(found, key=lambda entry: (WORST_FIRST.index(entry.verdict), -entry.since.timestamp()))
+
+
+def _findings(databases: Mapping[int, Database]) -> Iterator[Attention]:
+    for finding in Finding.objects.open().filter(database__in=databases):
+        verdict = Verdict(finding.verdict)
+        if verdict in WORST_FIRST:
+            yield Attention(
+                database=databases[finding.database_id], verdict=verdict, since=finding.opened_at, finding=finding
+            )
+
+
+def _failures(databases: Mapping[int, Database]) -> Iterator[Attention]:
+    """The newest job of each kind that ended by itself, where it failed."""
+    ended = Job.objects.filter(database=OuterRef("pk"), state__in=ENDED).order_by("-created_at").values("pk")
+    columns = {f"newest_{kind.value}": Subquery(ended.filter(kind=kind)[:1]) for kind in JobKind}
+    ids = Database.objects.registered().order_by().annotate(**columns).values_list(*columns)
+    jobs = Job.objects.filter(pk__in=[pk for row in ids for pk in row if pk], state__in=UNMENDED).defer("traceback")
+    for job in jobs:
+        if job.database_id in databases:
+            since = job.finished_at or job.created_at
+            yield Attention(database=databases[job.database_id], verdict=Verdict.CRITICAL, since=since, job=job)

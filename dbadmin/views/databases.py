@@ -1,0 +1,120 @@
+"""Databases: the list, one database, and its connection test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from dbadmin import audit
+from dbadmin.choices import EngineName, Environment, Source
+from dbadmin.exceptions import DbadminError
+from dbadmin.forms.connections import as_lines
+from dbadmin.models import Application, Backup, Database, Finding, Job
+from dbadmin.overview import schema_heads, with_newest, worst, worst_verdicts
+from dbadmin.strips import strips
+from dbadmin.text import Text
+from dbadmin.timeline import timeline
+from dbadmin.views.access import requires
+
+SHOWN = 20
+TABS = {
+    "overview": _("Overview"),
+    "backups": _("Backups"),
+    "health": _("Health"),
+    "migrations": _("Migrations"),
+    "settings": _("Settings"),
+}
+
+
+@requires("dbadmin.view_database")
+@require_safe
+def databases(request: HttpRequest) -> HttpResponse:
+    """List the databases by application."""
+    verdicts, heads = worst_verdicts(), schema_heads()
+    found = list(with_newest(_narrowed(request).select_related("application")))
+    rows = [
+        {"database": each, "verdict": worst({verdicts.get(each.pk, "")}), "heads": heads.get(each.pk, [])}
+        for each in found
+    ]
+    total = Database.objects.registered().aggregate(total=Count("pk"), applications=Count("application", distinct=True))
+    context = total | {
+        "rows": rows,
+        "all_applications": Application.objects.filter(databases__removed_at=None).distinct(),
+        "engines": EngineName.choices,
+        "environments": Environment.choices,
+        "chosen": {name: request.GET.get(name, "") for name in ("q", "application", "engine", "environment")},
+    }
+    return render(request, "dbadmin/databases.html", context)
+
+
+def _narrowed(request: HttpRequest) -> QuerySet[Database]:
+    """Apply the filter above the list; a value that names nothing finds nothing."""
+    columns = {"application": "application__slug", "engine": "engine", "environment": "environment"}
+    wanted = {column: request.GET[name] for name, column in columns.items() if request.GET.get(name)}
+    text = request.GET.get("q", "").strip()
+    narrowed = Database.objects.registered().filter(**wanted)
+    return narrowed.filter(Q(name__icontains=text) | Q(slug__icontains=text)) if text else narrowed
+
+
+@requires("dbadmin.view_database")
+@require_safe
+def database(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show one database; removed ones too, since their backups stay. ``?tab=`` names the part."""
+    found = get_object_or_404(with_newest(Database.objects.select_related("application")), slug=slug)
+    tab = request.GET.get("tab", "")
+    tab = tab if tab in TABS else "overview"
+    context = {
+        "database": found,
+        "address": _address(found),
+        "verdict": worst(found.check_results.order_by().values_list("verdict", flat=True).distinct()),
+        "statuses": list(found.migration_statuses.all()),
+        "active": Job.objects.active().filter(database=found).first(),
+        "tabs": TABS.items(),
+        "tab": tab,
+    }
+    return render(request, f"dbadmin/database/{tab}.html", context | _content_of(tab, found))
+
+
+def _content_of(tab: str, found: Database) -> dict[str, Any]:
+    """Read only what the tab shows."""
+    if tab == "overview":
+        return {"events": timeline(found), "days": strips(timezone.now()).get(found.pk, [])}
+    if tab == "backups":
+        return {"backups": Backup.objects.listed().filter(database=found).order_by("-finished_at")[:SHOWN]}
+    if tab == "health":
+        return {"results": found.check_results.all(), "findings": Finding.objects.open().filter(database=found)}
+    if tab == "migrations":
+        return {"migrations": found.applied_migrations.order_by("tool", "-position")[: 10 * SHOWN]}
+    return {"settings": as_lines(found.settings), "is_environment": found.source == Source.ENVIRONMENT}
+
+
+def _address(found: Database) -> Text | str:
+    """Where it is; or why that cannot be said."""
+    try:
+        return str(found.connection().address)
+    except DbadminError as error:
+        return str(error)
+
+
+@requires("dbadmin.test_database")
+@require_POST
+def test(request: HttpRequest, slug: str) -> HttpResponse:
+    """Reach for the database now, and show each stage with its time."""
+    found = get_object_or_404(Database.objects.registered().select_related("application"), slug=slug)
+    audit.record(audit.from_request(request), "database.test", found)
+    template = "dbadmin/_probe.html" if "HX-Request" in request.headers else "dbadmin/database_test.html"
+    return render(request, template, {"database": found} | probe(found))
+
+
+def probe(found: Database) -> dict[str, Any]:
+    """Return the stages for the template, or the sentence why there are none."""
+    try:
+        return {"info": found.adapter.probe(found.connection())}
+    except DbadminError as error:
+        return {"error": error}
