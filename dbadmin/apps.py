@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from django.apps import AppConfig
+from django.conf import settings
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext
 
@@ -17,7 +20,9 @@ class DbadminConfig(AppConfig):
         """Translate sentences with Django, and keep the three groups as roles.py has them."""
         from dbadmin import checks as checks
         from dbadmin import text
+        from dbadmin.engines.postgresql import clients
         from dbadmin.roles import create_groups
 
         text.set_translator(gettext)
+        clients.configure(settings.POSTGRESQL_BIN, fetched=Path(settings.HOME, "postgresql"), jobs=settings.DUMP_JOBS)
         post_migrate.connect(create_groups, sender=self)

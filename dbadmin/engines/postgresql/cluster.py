@@ -57,9 +57,13 @@ class Cluster:
 
     @property
     def socket_folder(self) -> Path:
-        """Where the Unix socket is: in the folder, or in a short one of the same owner when that is too long."""
+        """Where the Unix socket is: in the folder, or in a short one of the same owner when that cannot be named.
+
+        A socket's path has a greatest length, and a comma in it means two folders to server and clients.
+        """
         inside = self.folder.absolute() / "socket"
-        if len(os.fsencode(inside / f".s.PGSQL.{self._socket_port}")) <= LONGEST_SOCKET_PATH:
+        short = len(os.fsencode(inside / f".s.PGSQL.{self._socket_port}")) <= LONGEST_SOCKET_PATH
+        if short and "," not in str(inside):
             return inside
         digest = hashlib.sha256(os.fsencode(self.folder.absolute())).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"dbadmin-{digest}"
@@ -106,7 +110,7 @@ class Cluster:
         self._configure()
 
     def start(self) -> None:
-        """Start it and return when it takes connections; nothing happens when it runs. Makes it when it is not there."""
+        """Start it, making it first where it is missing, and return when it takes connections. It may run already."""
         if not self.exists():
             self.create()
         if self.running():

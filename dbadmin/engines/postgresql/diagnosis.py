@@ -120,9 +120,7 @@ def _open_by_name(connection: PostgreSQLConnection, stages: Stages) -> socket.so
                     port=connection.port,
                     reason=_reason(error),
                 ),
-                Text(
-                    "Check that the server runs and listens on this address and port, and that no firewall is between."
-                ),
+                Text("Check that the server runs and listens on this address and port, and the firewalls between."),
                 passing=True,
             ) from error
 

@@ -229,7 +229,9 @@ def _run(
         command.run(progress=progress, on_line=watch.line, on_poll=poll)
     except CommandFailed as failed:
         log_messages(watch.messages, progress)
-        raise explain(failed, connection, watch.messages, spool) or failed from failed
+        if explained := explain(failed, connection, watch.messages, spool):
+            raise explained from failed
+        raise
     log_messages(watch.messages, progress)
 
 

@@ -28,7 +28,8 @@ WHERE s.refclassid = 'pg_authid'::regclass AND s.dbid = (SELECT oid FROM pg_data
 ORDER BY 1
 """
 _LISTS = {
-    "schemas": "SELECT nspname FROM pg_namespace WHERE nspname <> 'information_schema' AND nspname !~ '^pg_' ORDER BY 1",
+    "schemas": "SELECT nspname FROM pg_namespace WHERE nspname <> 'information_schema' AND nspname !~ '^pg_'"
+    " ORDER BY 1",
     "tablespaces": "SELECT DISTINCT t.spcname FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace"
     " WHERE t.spcname <> 'pg_global' ORDER BY 1",
 }
@@ -58,9 +59,7 @@ def read_origin(session: Session) -> dict[str, Any]:
         "connection_limit": stored["datconnlimit"],
         "privileges": [list(entry) for entry in session.execute(_PRIVILEGES)],
         "settings": [list(entry) for entry in session.execute(_SETTINGS)],
-        "extensions": {
-            name: of for name, of in session.execute("SELECT extname, extversion FROM pg_extension ORDER BY 1")
-        },
+        "extensions": dict(session.execute("SELECT extname, extversion FROM pg_extension ORDER BY 1").fetchall()),
         "roles": sorted({name for name, _ in roles} | {owner}),
         "policy_roles": [name for name, by_policy in roles if by_policy],
         **{key: [name for (name,) in session.execute(query.encode())] for key, query in _LISTS.items()},

@@ -1,4 +1,4 @@
-"""What client programs say, line by line: which object it is about, and sentences for what an administrator can mend."""
+"""What client programs say: which object each line is about, and sentences for what an administrator can mend."""
 
 from __future__ import annotations
 

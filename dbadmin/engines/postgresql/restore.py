@@ -133,7 +133,9 @@ def _fill(
             ended = command.run(progress=progress, on_line=watch.line, on_poll=watch.poll, allowed=(0, 1))
         except CommandFailed as failed:
             log_messages(watch.messages, progress)
-            raise explain(failed, target, watch.messages, spool) or failed from failed
+            if explained := explain(failed, target, watch.messages, spool):
+                raise explained from failed
+            raise
         log_messages(watch.messages, progress)
         if watch.messages.errors or ended.exit_code:
             raise _errors(ended, target, watch.messages, spool)

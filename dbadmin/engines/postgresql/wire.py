@@ -1,4 +1,4 @@
-"""The first messages of PostgreSQL's protocol, spoken by hand: libpq hides at which step a login failed, and its code."""
+"""The first messages of PostgreSQL's protocol by hand: libpq hides at which step a login failed, and its code."""
 
 from __future__ import annotations
 
@@ -69,6 +69,8 @@ def refusal(opened: socket.socket, connection: PostgreSQLConnection) -> tuple[st
 
     Both are empty when the server goes on, that is, asks for the password or lets everybody in.
     """
+    if not connection.user:
+        return "", ""  # libpq takes the system user's name, or one of its own files
     opened.sendall(_startup(connection))
     with contextlib.closing(opened.makefile("rb")) as stream:
         kind = stream.read(1)
