@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,22 +22,29 @@ def choose(argv: Sequence[str]) -> None:
             os.environ["DBADMIN_HOME"] = str(Path(folder).expanduser().absolute())
 
 
+@contextmanager
+def usable(home: Path) -> Iterator[None]:
+    """Turn what the operating system says about the home folder into ``HomeUnusable``."""
+    try:
+        yield
+    except OSError as error:
+        raise HomeUnusable(
+            f"The home folder {home} cannot be used: {error.strerror}. Make it readable and writable for this user, "
+            "or choose another one with DBADMIN_HOME (quickstart: --home)."
+        ) from error
+
+
 def secret(home: Path, name: str, make: Callable[[], str]) -> str:
     """Return the secret kept in ``home/name``, made at first use with mode 0600.
 
     Two processes that start at once get the same one: the file appears complete or not at all.
     """
     path = home / name
-    try:
+    with usable(home):
         if not path.exists():
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             _make(path, make())
         return path.read_text().strip()
-    except OSError as error:
-        raise HomeUnusable(
-            f"The home folder {home} cannot be used: {error.strerror}. Make it writable for this user, "
-            "or choose another one with DBADMIN_HOME (quickstart: --home)."
-        ) from error
 
 
 def _make(path: Path, content: str) -> None:

@@ -7,20 +7,22 @@ import secrets
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import environ
 from cryptography.fernet import Fernet
 from django.utils.translation import gettext_lazy as _
 
-from project.home import secret
+from project.home import secret, usable
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 HOME = Path(env.str("DBADMIN_HOME", default=str(BASE_DIR / ".dbadmin"))).absolute()
 # Variables for those who start us without any, such as cron; the real environment wins.
-if (HOME / "environment").is_file():
-    env.read_env(HOME / "environment")
+with usable(HOME):
+    if (HOME / "environment").is_file():
+        env.read_env(HOME / "environment")
 SECRET_KEY = env.str("SECRET_KEY", default="") or secret(HOME, "secret_key", lambda: secrets.token_urlsafe(50))
 ENCRYPTION_KEY = env.str("DBADMIN_ENCRYPTION_KEY", default="") or secret(
     HOME, "encryption_key", lambda: Fernet.generate_key().decode()
@@ -81,7 +83,9 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{HOME / 'catalogue.sqlite3'}")}
+# Not written as a URL: any character may be in the folder's name.
+CATALOGUE: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(HOME / "catalogue.sqlite3")}
+DATABASES = {"default": env.db_url("DATABASE_URL") if env.str("DATABASE_URL", default="") else CATALOGUE}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
