@@ -10,6 +10,8 @@ from dbadmin.backups.restore import restore_backup
 from dbadmin.backups.take import take_backup
 from dbadmin.choices import JobKind, RestoreState, Scope
 from dbadmin.exceptions import Refused
+from dbadmin.health.run import run_checks
+from dbadmin.migration_history import read as migration_history
 from dbadmin.models import Backup, Database, Job, Storage
 from dbadmin.progress import Progress
 from dbadmin.text import Text
@@ -52,17 +54,13 @@ def restore(job: Job, progress: Progress) -> Text:
 
 def check_health(job: Job, progress: Progress) -> Text:
     """No parameters."""
-    from dbadmin.health.run import run_checks
-
     run_checks(job.database, now=timezone.now())
     return Text("Checked.")
 
 
 def read_history(job: Job, progress: Progress) -> Text:
     """No parameters."""
-    from dbadmin.migration_history.read import read_history as read
-
-    read(job.database, now=timezone.now())
+    migration_history.read_history(job.database, now=timezone.now())
     return Text("Read.")
 
 
