@@ -15,7 +15,6 @@ from dbadmin.text import Text
 
 logger = logging.getLogger(__name__)
 
-SQL = frozenset({EngineName.POSTGRESQL, EngineName.SQLITE})
 ALL = frozenset(EngineName)
 
 

@@ -26,7 +26,7 @@ Files = Mapping[str, MigrationFile]
 
 def judge_heads(history: ToolHistory | None, project: Project | None, known: Mapping[str, Known]) -> Reading:
     """Compare the recorded heads with the files and with what was known before; each of them may be missing."""
-    current = tuple(printable(head) for head in history.heads) if history else ()
+    current = tuple(dict.fromkeys(printable(head) for head in history.heads)) if history else ()
     if project is None or not project.files:
         return _without_files(current, project, known)
     files = {file.revision: file for file in project.files}

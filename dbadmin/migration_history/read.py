@@ -42,8 +42,7 @@ def read_history(database: Database, *, now: datetime) -> None:
         before = set(MigrationStatus.objects.filter(database=database).values_list("tool", flat=True))
         readings = [
             _judge(tool, histories.get(tool), projects.get(tool), stored, now=now)
-            for tool in READERS
-            if tool in histories or tool in before or (tool in projects and not histories)
+            for tool in sorted(histories.keys() | before | (set() if histories else projects.keys()))
         ]
         _keep_rows(database, readings, stored, now)
         _keep_statuses(database, readings, histories, problems, now)

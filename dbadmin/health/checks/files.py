@@ -35,12 +35,16 @@ def valid(seen: Observation) -> Result:
     if not invalid:
         return Result(verdict=Verdict.OK, message=Text("Every JSON file can be read."), value=0)
     first = invalid[0]
-    message = Text(
-        "{path} is not valid JSON: line {line}, column {column}: {reason}",
-        path=first["path"],
-        line=first["line"],
-        column=first["column"],
-        reason=first["reason"],
+    message = (
+        Text("{path}: {reason}", path=first["path"], reason=first["reason"])
+        if not first["line"]
+        else Text(
+            "{path} is not valid JSON: line {line}, column {column}: {reason}",
+            path=first["path"],
+            line=first["line"],
+            column=first["column"],
+            reason=first["reason"],
+        )
     )
     if len(invalid) > 1:
         others = _shown([entry["path"] for entry in invalid[1:]])

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from dbadmin.choices import Verdict
-from dbadmin.health.registry import SQL, Migrations, Observation, Result, check
+from dbadmin.health.registry import ALL, Migrations, Observation, Result, check
 from dbadmin.text import Text
 
 _WORST_FIRST = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
 
 
-@check("migrations", Text("Migrations"), engines=SQL)
+@check("migrations", Text("Migrations"), engines=ALL)
 def migrations(seen: Observation) -> Result:
     """The worst of what the newest reading of every tool says."""
     if not seen.migrations:
