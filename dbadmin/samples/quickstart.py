@@ -29,7 +29,6 @@ from dbadmin.samples.embedded import embedded_cluster
 from dbadmin.samples.files import create_files
 from dbadmin.samples.lock import only_one
 from dbadmin.samples.postgresql import create_postgresql
-from dbadmin.samples.programs import fetch_programs, require_client
 from dbadmin.samples.register import Places, register, register_storage
 from dbadmin.samples.sqlite import create_sqlite
 from dbadmin.text import Text
@@ -61,7 +60,7 @@ def prepared(home: Path, *, rows: str, say: Say) -> Iterator[Ready]:
         say(Text("Home folder: {home}", home=str(home)))
         prepare()
         _protect_catalogue()
-        cluster = embedded_cluster(home, fetch=lambda major, folder: fetch_programs(major, folder, say), say=say)
+        cluster = embedded_cluster(home, say=say)
         try:
             cluster.start()
             yield Ready(cluster=cluster, databases=_samples(home, cluster, rows=rows, say=say))
@@ -108,7 +107,6 @@ def prove(ready: Ready) -> list[once.Step]:
 
 def _samples(home: Path, cluster: Cluster, *, rows: str, say: Say) -> list[Database]:
     server = cluster.connection()
-    require_client(server, say)
     if made := create_postgresql(server.parameters(), rows):
         say(Text("Made the PostgreSQL databases {names}.", names=", ".join(made)))
     folder = home / "samples"
