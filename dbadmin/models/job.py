@@ -122,9 +122,12 @@ class Job(models.Model):
         self.save(update_fields=["params"])
 
     def require_held(self) -> None:
-        """Raise ``Cancelled`` when a reaper gave the job up meanwhile; call it in the transaction of the result."""
+        """Raise ``Cancelled`` when somebody has asked the job to stop, or a reaper has given it up.
+
+        Call it in the transaction that writes the result: whoever cancels before that gets what he asked for.
+        """
         held = Job.objects.select_for_update().filter(pk=self.pk, state=JobState.RUNNING, worker=self.worker)
-        if held.values_list("pk", flat=True).first() is None:
+        if held.filter(cancel_requested_at=None).values_list("pk", flat=True).first() is None:
             raise Cancelled
 
     @property
