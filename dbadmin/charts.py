@@ -28,7 +28,7 @@ def strip(days: Sequence[Day], label: str) -> SafeString:
     )
     width = max(1, len(days) * (BAR + GAP) - GAP)
     return format_html(
-        '<svg class="chart chart-strip" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>',
+        '<svg class="graph graph-strip" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>',
         width,
         HEIGHT,
         label,
@@ -39,7 +39,7 @@ def strip(days: Sequence[Day], label: str) -> SafeString:
 def sparkline(values: Iterable[float], label: str) -> SafeString:
     """Draw a line through the values, lowest at the bottom. ``label`` says in words what it shows."""
     return format_html(
-        '<svg class="chart chart-sparkline" viewBox="0 -1 100 {}" preserveAspectRatio="none" role="img" '
+        '<svg class="graph graph-sparkline" viewBox="0 -1 100 {}" preserveAspectRatio="none" role="img" '
         'aria-label="{}"><polyline points="{}" vector-effect="non-scaling-stroke"/></svg>',
         HEIGHT + 2,
         label,

@@ -13,9 +13,13 @@ if "DBADMIN_TEST_HOME" not in os.environ:
 os.environ["DBADMIN_HOME"] = os.environ["DBADMIN_TEST_HOME"]
 
 from project.settings import *  # noqa: F403
-from project.settings import DATABASES, HOME
+from project.settings import DATABASES, HOME, STATIC_ROOT, STORAGES
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, not memory: workers in other processes have to see it.
     DATABASES["default"]["TEST"] = {"NAME": str(HOME / "test-catalogue.sqlite3")}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# Nothing is collected for tests: pages name the files as they are, the live server finds them in their folders.
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+STATIC_ROOT.mkdir(exist_ok=True)
