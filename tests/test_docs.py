@@ -11,7 +11,7 @@ from django.core.management import get_commands, load_command_class
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(set(re.findall(r"uv run manage\.py ([^`\n;]+)", README)))
+COMMANDS = sorted(set(re.findall(r"uv run (?:--no-dev )?manage\.py ([^`\n;]+)", README)))
 
 
 @pytest.mark.parametrize("line", COMMANDS)

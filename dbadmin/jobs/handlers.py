@@ -73,8 +73,7 @@ HANDLERS: dict[JobKind, Handler] = {
 
 
 def _storage(pk: int | None) -> Storage:
-    found = Storage.objects.filter(pk=pk) if pk else Storage.objects.filter(is_default=True)
-    storage = found.first()
+    storage = Storage.objects.filter(pk=pk).first() if pk else Storage.default()
     if storage is None:
         raise Refused(Text("There is no storage to keep the backup in."), Text("Add a storage, or make one default."))
     return storage

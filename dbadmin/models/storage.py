@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -30,6 +33,16 @@ class Storage(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def default(cls) -> Storage | None:
+        """Return the one used when none is named; where there is none at all, one in the home folder is made."""
+        if not cls.objects.exists():
+            cls.objects.get_or_create(
+                name="This machine",
+                defaults={"settings": {"path": str(Path(settings.HOME) / "archives")}, "is_default": True},
+            )
+        return cls.objects.filter(is_default=True).first()
 
     def backend(self) -> StorageBackend:
         """Return the storage itself."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db import transaction
 
-from dbadmin.choices import Environment
-from dbadmin.models import Application, Database, Storage
+from dbadmin.choices import Environment, Source
+from dbadmin.models import Application, Database
 from dbadmin.samples import files
 from dbadmin.samples.applications import APPLICATIONS, SampleDatabase
 
@@ -42,32 +42,35 @@ def register(places: Places) -> list[Database]:
     return list(Database.objects.registered().filter(slug__in=slugs).select_related("application"))
 
 
-def register_storage(folder: Path) -> Storage:
-    """Return the storage in ``folder``, made when it is missing; the default one when there is no other default."""
-    storage, _ = Storage.objects.get_or_create(
-        name="This machine",
-        defaults={
-            "kind": "local",
-            "settings": {"path": str(folder)},
-            "is_default": not Storage.objects.filter(is_default=True).exists(),
-        },
-    )
-    return storage
-
-
 def _register(application: Application, sample: SampleDatabase, places: Places) -> None:
-    database = Database.objects.filter(slug=sample.slug).first() or Database(
-        application=application,
-        slug=sample.slug,
-        name=sample.name,
-        engine=sample.engine,
-        environment=Environment.DEVELOPMENT,
-        project_folder=str(places.projects / sample.project) if sample.project else "",
-    )
-    database.settings = database.settings | _settings(sample, places)
+    settings = _settings(sample, places)
+    database = Database.objects.filter(slug=sample.slug).first()
+    if database is None:
+        database = Database(
+            application=application,
+            slug=sample.slug,
+            name=sample.name,
+            engine=sample.engine,
+            environment=Environment.DEVELOPMENT,
+            project_folder=str(places.projects / sample.project) if sample.project else "",
+        )
+    elif not _is_the_samples(database, sample, settings):
+        return
+    database.settings = database.settings | settings
     if sample.postgresql:
         database.password = places.password
     database.save()
+
+
+def _is_the_samples(database: Database, sample: SampleDatabase, settings: Mapping[str, Any]) -> bool:
+    """Tell a sample whose place may have changed from one that somebody pointed at a database of theirs."""
+    former = database.settings
+    if database.engine != sample.engine or database.source != Source.FIELDS:
+        return False
+    if database.engine == "postgresql":
+        same = all(former.get(name) == settings.get(name) for name in ("name", "user"))
+        return same and str(former.get("host", "")).startswith("/")
+    return not Path(former.get("path") or former.get("folder") or "/").exists()
 
 
 def _settings(sample: SampleDatabase, places: Places) -> dict[str, Any]:

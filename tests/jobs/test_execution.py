@@ -16,6 +16,7 @@ from dbadmin.models import Backup, Database, Job, Storage
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 from tests.backups.files import below, spools
+from tests.factories import make_storage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ANNE = audit.Actor(name="anne")
@@ -54,7 +55,13 @@ def test_an_expected_failure_is_a_sentence(job: Job, storage: Storage, database:
     assert job.traceback == ""
 
 
-def test_without_a_storage_the_sentence_says_so(job: Job) -> None:
+def test_without_any_storage_one_is_made_in_the_home_folder(job: Job) -> None:
+    execute_job.func(job.pk)
+    assert Backup.objects.get(job=job).storage.settings == {"path": str(settings.HOME / "archives")}
+
+
+def test_without_a_default_storage_the_sentence_says_so(job: Job, tmp_path: Path) -> None:
+    make_storage(tmp_path)
     execute_job.func(job.pk)
     job.refresh_from_db()
     assert (job.state, str(job.hint)) == (JobState.FAILED, "Add a storage, or make one default.")
