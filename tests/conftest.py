@@ -6,6 +6,9 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from tests.servers import server as server
+from tests.servers import servers as servers
+
 
 def _signed_in(role: str) -> Client:
     user = User.objects.create_user(role, password="correct horse battery")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 
 from dbadmin.engines.base import DATA, SCHEMA, Dump
+from dbadmin.engines.postgresql.background import Background, background, wait_for
 from dbadmin.engines.postgresql.clients import ClientSet, dump_client, parallel_jobs
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
-from dbadmin.engines.postgresql.inventory import Table, find_tables, measure, qualified, without_rows
+from dbadmin.engines.postgresql.inventory import find_tables, measure, qualified, without_rows
 from dbadmin.engines.postgresql.origin import read_origin
 from dbadmin.engines.postgresql.report import explain
 from dbadmin.engines.postgresql.session import Session, connect, sentences
@@ -43,52 +43,6 @@ _NAME = r'(?:"(?:[^"]|"")+"|[^\s."\']+)'
 _SETVAL = re.compile(rf"setval\((E?)'({_NAME})\.({_NAME})', (-?\d+), (true|false)\)")
 
 
-class Counting(threading.Thread):
-    """Measures in the snapshot's session, at the same time as pg_dump."""
-
-    def __init__(self, session: Session, tables: Sequence[Table]) -> None:
-        super().__init__(daemon=True)
-        self.counted = 0
-        self._session = session
-        self._tables = tables
-        self._facts: Facts | None = None
-        self._failure: psycopg.Error | None = None
-
-    def run(self) -> None:
-        """Measure; a failure is kept for the thread that started this one."""
-        try:
-            self._facts = measure(self._session, self._tables, self._count)
-        except psycopg.Error as error:
-            self._failure = error
-
-    def check(self) -> None:
-        """Raise what went wrong, in the calling thread."""
-        if self._failure is not None:
-            raise self._failure
-
-    def result(self, progress: Progress) -> Facts:
-        """Wait for the end and return the facts."""
-        if self.is_alive():
-            progress.phase(Text("Counting rows"), total=len(self._tables), unit="items")
-        while self.is_alive():
-            progress.check()
-            progress.update(self.counted)
-            self.join(0.2)
-        self.check()
-        assert self._facts is not None
-        return self._facts
-
-    def stop(self) -> None:
-        """End it early."""
-        while self.is_alive():
-            with contextlib.suppress(psycopg.Error):
-                self._session.cancel_safe(timeout=2)
-            self.join(0.5)
-
-    def _count(self, _table: Table) -> None:
-        self.counted += 1
-
-
 def dump_database(connection: PostgreSQLConnection, *, scope: str, spool: Path, progress: Progress) -> Dump:
     """Write ``spool/dump`` (a pg_dump directory) and, where the role may, ``spool/globals.sql``."""
     progress.phase(Text("Reading the catalogue"))
@@ -98,13 +52,13 @@ def dump_database(connection: PostgreSQLConnection, *, scope: str, spool: Path, 
         monitor = stack.enter_context(connect(connection, progress=progress))
         client = dump_client(session.info.server_version // 10000)
         snapshot = begin_measuring(session)
-        tables = find_tables(session)
-        origin = read_origin(session)
+        tables, origin = wait_for(session, lambda: (find_tables(session), read_origin(session)), progress)
         warnings = [*write_globals(connection, client, spool, progress)]
         watch = DumpWatch([] if scope == SCHEMA else tables, progress, monitor=monitor, mark=mark)
-        with _counting(session, tables) as counting, end_sessions(monitor, mark):
+        with background(session, lambda: measure(session, tables)) as counting, end_sessions(monitor, mark):
             argv = _argv(client, scope=scope, spool=spool, snapshot=snapshot)
             _run(connection.command(argv, application_name=mark), connection, watch, counting, spool, progress)
+            progress.phase(Text("Counting rows"))
             facts = counting.result(progress)
     warnings += [verbatim(line.message) for line in watch.messages.warnings]
     if scope == SCHEMA:
@@ -185,16 +139,6 @@ def _plain(identifier: str) -> str:
     return identifier[1:-1].replace('""', '"') if identifier.startswith('"') else identifier
 
 
-@contextlib.contextmanager
-def _counting(session: Session, tables: Sequence[Table]) -> Iterator[Counting]:
-    counting = Counting(session, tables)
-    counting.start()
-    try:
-        yield counting
-    finally:
-        counting.stop()
-
-
 def _argv(client: ClientSet, *, scope: str, spool: Path, snapshot: str) -> tuple[str, ...]:
     argv = (
         client.program("pg_dump"),
@@ -215,7 +159,7 @@ def _run(
     command: Command,
     connection: PostgreSQLConnection,
     watch: DumpWatch,
-    counting: Counting,
+    counting: Background[Facts],
     spool: Path,
     progress: Progress,
 ) -> None:
@@ -239,6 +183,7 @@ def measure_live(connection: PostgreSQLConnection, *, progress: Progress) -> Fac
     """Measure a database as a dump of it would be measured."""
     with connect(connection, progress=progress, autocommit=False) as session, sentences(connection):
         begin_measuring(session)
-        tables = find_tables(session)
-        with _counting(session, tables) as counting:
+        tables = wait_for(session, lambda: find_tables(session), progress)
+        with background(session, lambda: measure(session, tables)) as counting:
+            progress.phase(Text("Counting rows"))
             return counting.result(progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -93,15 +93,14 @@ def find_tables(session: Session) -> list[Table]:
     ]
 
 
-def count_rows(session: Session, tables: Iterable[Table], done: Callable[[Table], None]) -> dict[str, int]:
-    """Count exactly, calling ``done`` after each table."""
+def count_rows(session: Session, tables: Iterable[Table]) -> dict[str, int]:
+    """Count exactly."""
     counts = {}
     for table in tables:
         query = sql.SQL("SELECT count(*) FROM ONLY {}").format(sql.Identifier(table.schema, table.name))
         row = session.execute(query).fetchone()
         assert row is not None
         counts[table.label] = int(row[0])
-        done(table)
     return counts
 
 
@@ -143,10 +142,10 @@ def schema_heads(session: Session) -> dict[str, list[str]]:
     return {history.tool: sorted(history.heads) for history in found}
 
 
-def measure(session: Session, tables: Iterable[Table], done: Callable[[Table], None]) -> Facts:
+def measure(session: Session, tables: Iterable[Table]) -> Facts:
     """Measure everything in the session's snapshot."""
     return Facts(
-        tables=count_rows(session, tables, done),
+        tables=count_rows(session, tables),
         sequences=read_sequences(session),
         objects=count_objects(session),
         schema_fingerprint=schema_fingerprint(session),
@@ -156,7 +155,8 @@ def measure(session: Session, tables: Iterable[Table], done: Callable[[Table], N
 
 def without_rows(facts: Facts, views: Iterable[str]) -> Facts:
     """Return what a copy of the schema alone will measure; ``views`` are materialised and will not be populated."""
-    empty: Mapping[str, int] = {name: 0 for name in facts.tables if name not in set(views)}
+    unpopulated = set(views)
+    empty: Mapping[str, int] = {name: 0 for name in facts.tables if name not in unpopulated}
     return Facts(
         tables=empty,
         sequences=dict.fromkeys(facts.sequences),

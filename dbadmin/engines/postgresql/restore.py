@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import secrets
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from dbadmin.engines.base import DATA, ReportLine, RestoreOptions
+from dbadmin.engines.postgresql.background import wait_for
 from dbadmin.engines.postgresql.clients import ClientSet, parallel_jobs, restore_client, version_major
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
 from dbadmin.engines.postgresql.dump import DUMP_FOLDER
@@ -195,33 +192,4 @@ def _analyze(target: PostgreSQLConnection, progress: Progress) -> None:
     progress.phase(Text("Analysing"))
     with connect(target) as session, sentences(target):
         session.execute("SET statement_timeout = 0")
-        with _background(session) as wait:
-            wait(progress)
-
-
-@contextlib.contextmanager
-def _background(session: psycopg.Connection[tuple[Any, ...]]) -> Iterator[Any]:
-    failure: list[psycopg.Error] = []
-
-    def work() -> None:
-        try:
-            session.execute(sql.SQL("ANALYZE"))
-        except psycopg.Error as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-
-    def wait(progress: Progress) -> None:
-        while thread.is_alive():
-            progress.check()
-            thread.join(0.2)
-        if failure:
-            raise failure[0]
-
-    try:
-        yield wait
-    finally:
-        while thread.is_alive():
-            session.cancel_safe(timeout=2)
-            thread.join(0.5)
+        wait_for(session, lambda: session.execute("ANALYZE"), progress)

@@ -118,6 +118,20 @@ def sentences(connection: PostgreSQLConnection) -> Iterator[None]:
             Text("{address} did not answer within the time limit.", address=connection.address),
             Text("Look for long transactions and locks, or try again when the server is less busy."),
         ) from error
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        raise DatabaseError(
+            Text(
+                "{address}: another session holds a lock that is needed: {reason}",
+                address=connection.address,
+                reason=words(error),
+            ),
+            Text("Wait until the schema change or maintenance there has ended, then try again."),
+        ) from error
+    except (psycopg.errors.DiskFull, psycopg.errors.InsufficientResources) as error:
+        raise DatabaseError(
+            Text("The server has not enough disk or memory: {reason}", reason=words(error)),
+            Text("Free space on the server, then try again."),
+        ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise ConnectionFailed(
             Text("The connection to {address} was lost: {reason}", address=connection.address, reason=words(error)),

@@ -1,0 +1,100 @@
+"""Databases on real servers, and a progress that remembers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dbadmin.engines.base import FULL, Dump, RestoreOptions
+from dbadmin.engines.postgresql import PostgreSQLConnection, PostgreSQLEngine
+from dbadmin.engines.postgresql.cluster import Cluster
+from dbadmin.progress import Silent
+from dbadmin.text import Text
+
+NASTY = Path(__file__).with_name("nasty.sql").read_text()
+_numbers = itertools.count(1)
+MakeDatabase = Callable[..., PostgreSQLConnection]
+
+
+class Recorder(Silent):
+    """Remembers log lines, phases and how far it came."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.phases: list[str] = []
+        self.done: list[int] = []
+        self.pids: list[int] = []
+
+    def log(self, line: Text, *, level: str = "info") -> None:
+        self.lines.append(f"{level}: {line}")
+
+    def phase(self, name: Text, *, total: int | None = None, unit: str = "bytes") -> None:
+        self.phases.append(str(name))
+
+    def update(self, done: int, *, current: str = "") -> None:
+        self.done.append(done)
+
+    def process(self, pid: int | None) -> None:
+        if pid:
+            self.pids.append(pid)
+
+
+@pytest.fixture
+def engine() -> PostgreSQLEngine:
+    return PostgreSQLEngine()
+
+
+@pytest.fixture
+def progress() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def make_database(engine: PostgreSQLEngine) -> Iterator[MakeDatabase]:
+    made = []
+
+    def make(cluster: Cluster, script: str = "", name: str = "") -> PostgreSQLConnection:
+        target = engine.new_target(cluster.connection(), name or f"Test 表 {next(_numbers)}")
+        made.append(target)
+        execute(cluster.connection(), f'CREATE DATABASE "{target.dbname}"')
+        if script:
+            execute(target, script)
+        return target
+
+    yield make
+    for target in made:
+        engine.discard(target)
+
+
+def execute(connection: PostgreSQLConnection, script: str) -> list[tuple]:
+    with psycopg.connect(**connection.parameters("test"), autocommit=True) as session:
+        cursor = session.execute(script)
+        return cursor.fetchall() if cursor.description else []
+
+
+def dump(connection: PostgreSQLConnection, spool: Path, *, scope: str = FULL, progress: Silent | None = None) -> Dump:
+    return PostgreSQLEngine().dump(connection, scope=scope, spool=spool, progress=progress or Silent())
+
+
+def restore(
+    target: PostgreSQLConnection,
+    spool: Path,
+    made: Dump,
+    *,
+    scope: str = FULL,
+    keep_owners: bool = True,
+    progress: Silent | None = None,
+) -> None:
+    PostgreSQLEngine().restore(
+        target,
+        spool=spool,
+        scope=scope,
+        origin=made.origin,
+        client_version=made.client_version,
+        options=RestoreOptions(keep_owners=keep_owners),
+        progress=progress or Silent(),
+    )
