@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from dbadmin.archives.manifest import ARCHIVE_NAME
 from dbadmin.archives.reader import unpack
@@ -58,8 +59,14 @@ def plain_sql(backup: Backup, progress: Progress) -> Path:
 
 
 def stream(path: Path) -> Download:
-    """Hand out what ``plain_sql`` returned and remove it, also when the reader goes away half-way."""
-    return Download(name=path.name, size=path.stat().st_size, chunks=_read_and_remove(path))
+    """Hand out what ``plain_sql`` returned, and remove it at once: an open file outlives its name.
+
+    So nothing is left when the reader goes away half-way, or never begins to read.
+    """
+    file = path.open("rb")
+    size = path.stat().st_size
+    shutil.rmtree(path.parent, ignore_errors=True)
+    return Download(name=path.name, size=size, chunks=_read(file))
 
 
 def _export(backup: Backup, unpacked: Path, progress: Progress) -> Path:
@@ -78,10 +85,7 @@ def _export(backup: Backup, unpacked: Path, progress: Progress) -> Path:
     return path
 
 
-def _read_and_remove(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
-    finally:
-        shutil.rmtree(path.parent, ignore_errors=True)
+def _read(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(CHUNK):
+            yield chunk
