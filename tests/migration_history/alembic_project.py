@@ -28,7 +28,7 @@ class AlembicProject:
         self.config = Config(str(folder / "alembic.ini"), stdout=open("/dev/null", "w"))  # noqa: SIM115
         command.init(self.config, str(folder / "migrations"))
         (folder / "migrations/env.py").write_text(ENV)
-        self.config.set_main_option("sqlalchemy.url", url)
+        self.config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
         self.config.set_main_option("script_location", str(folder / "migrations"))
 
     def revision(self, name: str, *, after: str = "head") -> Path:
