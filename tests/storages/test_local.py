@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,3 +88,30 @@ def test_archives_are_for_their_owner_only(storage: LocalStorage) -> None:
 
 def test_free_space_is_known_before_the_folder_exists(storage: LocalStorage) -> None:
     assert (storage.free_bytes() or 0) > 0
+
+
+def test_without_hard_links_nothing_is_replaced_either(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    storage.write("a/b.tar", [b"one"])
+    with pytest.raises(StorageError, match="is not replaced"):
+        storage.write("a/b.tar", [b"two"])
+    assert b"".join(storage.open("a/b.tar")) == b"one"
+    assert [path.name for path in everything_in(storage)] == ["b.tar"]
+
+
+def test_discard_takes_half_written_objects_along(storage: LocalStorage) -> None:
+    storage.write("a/b/c.tar", [b"one"])
+    (storage.root / "a" / "b" / ".partial-1").touch()
+    storage.write("a/bb/c.tar", [b"one"])
+    storage.discard("a/b")
+    storage.discard("a/b")
+    assert [path.relative_to(storage.root).as_posix() for path in everything_in(storage)] == ["a/bb/c.tar"]
+
+
+def test_folders_are_for_their_owner_only(storage: LocalStorage) -> None:
+    storage.write("a/b/c.tar", [b"one"])
+    for folder in (storage.root, storage.root / "a", storage.root / "a" / "b"):
+        assert folder.stat().st_mode & 0o777 == 0o700
