@@ -7,6 +7,7 @@ import json
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -136,8 +137,8 @@ def parse(name: str, raw: bytes) -> tuple[Any, tuple[Text, ...]]:
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         document = dict(found)
         if len(document) < len(found):
-            seen: set[str] = set()
-            twice = next(key for key, _value in found if key in seen or seen.add(key))
+            counts = Counter(key for key, _value in found)
+            twice = counts.most_common(1)[0][0]
             remarks.append(Text("“{name}” has the key “{key}” twice; programs see only one.", name=name, key=twice))
         return document
 

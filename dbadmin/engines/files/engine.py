@@ -41,7 +41,7 @@ from dbadmin.text import Text
 class FilesEngine:
     """A folder with files that an application keeps its state in.
 
-    Settings: ``path`` (absolute folder), ``required`` and ``optional`` (lists of globs relative to it).
+    Settings: ``folder`` (absolute), ``required`` and ``optional`` (lists of globs relative to it).
     """
 
     name: ClassVar[str] = "files"
@@ -57,7 +57,7 @@ class FilesEngine:
                 Text("No file pattern is given."),
                 Text("Write at least one, such as {example}.", example="config/*.json"),
             )
-        return FilesConnection(absolute(settings), required, optional)
+        return FilesConnection(absolute(settings, "folder"), required, optional)
 
     def probe(self, connection: FilesConnection) -> ServerInfo:
         """Try the folder, the patterns and the content of each file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from dbadmin.text import Text
 
 MAGIC = b"SQLite format 3\0"
 SIDECARS = ("-wal", "-shm", "-journal")
-BUSY_MILLISECONDS = 5000
+BUSY_SECONDS = 5.0
+_NAP_SECONDS = 0.001
 
 T = TypeVar("T")
 
@@ -49,6 +51,11 @@ def header(path: Path) -> bytes:
         return file.read(100)
 
 
+def journal_mode(head: bytes, asked: str) -> str:
+    """Return the journal mode; a file that was opened as immutable answers ``delete`` although it is in WAL mode."""
+    return "wal" if head[18:20] == b"\2\2" else asked
+
+
 def written_by(head: bytes) -> str:
     """Return the version of the SQLite that wrote a file last, as its header has it; empty when it does not say."""
     number = int.from_bytes(head[96:100], "big")
@@ -59,9 +66,23 @@ def opened(path: Path, *, immutable: bool = False) -> apsw.Connection:
     """Open for reading only; never makes a file. ``immutable`` takes no locks and looks at no write-ahead log."""
     uri = "file://" + quote(os.fsencode(path)) + ("?mode=ro&immutable=1" if immutable else "?mode=ro")
     connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    connection.set_busy_handler(_patience())
     connection.execute("PRAGMA query_only=1")
     return connection
+
+
+def _patience() -> Callable[[int], bool]:
+    """Wait in short naps: SQLite's own handler sleeps longer and longer, and a busy writer's gaps are brief."""
+    began = 0.0
+
+    def again(tries: int) -> bool:
+        nonlocal began
+        now = time.monotonic()
+        began = began if tries else now
+        time.sleep(_NAP_SECONDS)
+        return now - began < BUSY_SECONDS
+
+    return again
 
 
 def read(path: Path, work: Callable[[apsw.Connection], T]) -> T:
@@ -99,7 +120,7 @@ def _with(path: Path, work: Callable[[apsw.Connection], T], *, immutable: bool) 
 
 
 def _idle_wal(path: Path) -> bool:
-    return header(path)[18:20] == b"\2\2" and not os.path.lexists(sidecar(path, "-wal"))
+    return journal_mode(header(path), "") == "wal" and not os.path.lexists(sidecar(path, "-wal"))
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 
 from dbadmin.engines.base import Snapshot
-from dbadmin.engines.sqlite.connection import explained, read, sentences, sidecar
+from dbadmin.engines.sqlite.connection import explained, header, journal_mode, read, sentences, sidecar
 from dbadmin.engines.sqlite.measure import tables, watched
 from dbadmin.exceptions import ValidationFailed
 from dbadmin.text import Text
@@ -33,7 +33,9 @@ def snapshot(path: Path) -> Snapshot:
         }
     unavailable: dict[str, Text] = {}
     try:
+        head = header(path)
         values |= read(path, lambda db: _asked(db, path, unavailable))
+        values["journal_mode"] = journal_mode(head, values["journal_mode"])
     except ValidationFailed as error:  # not a database, or damaged beyond opening
         values["quick_check"] = [str(error.message)]
         unavailable |= dict.fromkeys(("table_count", "journal_mode", "schema_version", "user_version"), error.message)

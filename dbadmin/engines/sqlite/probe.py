@@ -12,7 +12,16 @@ import apsw
 
 from dbadmin.engines.base import ServerInfo, Stage
 from dbadmin.engines.paths import network_file_system
-from dbadmin.engines.sqlite.connection import MAGIC, header, not_sqlite, read, sentences, unreadable, written_by
+from dbadmin.engines.sqlite.connection import (
+    MAGIC,
+    header,
+    journal_mode,
+    not_sqlite,
+    read,
+    sentences,
+    unreadable,
+    written_by,
+)
 from dbadmin.engines.sqlite.measure import tables
 from dbadmin.exceptions import ConnectionFailed, DbadminError, ValidationFailed
 from dbadmin.text import Text
@@ -98,6 +107,7 @@ def _open(path: Path, details: dict[str, str]) -> tuple[Text, Text]:
         return {name: str(db.pragma(name)) for name in ("journal_mode", "page_size", "encoding")}
 
     details |= read(path, ask)
+    details["journal_mode"] = journal_mode(header(path), details["journal_mode"])
     return _NOTHING, _NOTHING
 
 

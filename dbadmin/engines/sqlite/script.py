@@ -13,7 +13,7 @@ from dbadmin.exceptions import ValidationFailed
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
-_ROWS_BETWEEN_LOOKS = 1000
+_TEXT_BETWEEN_LOOKS = 1_000_000
 
 
 def schema(db: apsw.Connection) -> Iterator[str]:
@@ -64,12 +64,14 @@ def _definitions(db: apsw.Connection, *kinds: str) -> Iterator[str]:
 
 def _rows(db: apsw.Connection, progress: Progress) -> Iterator[str]:
     """Yield the rows of all tables. A virtual table is filled through the tables behind it, which hold its rows."""
-    done = 0
+    done = pending = 0
     for name in tables(db, "table"):
         for statement in _inserts(db, name):
             yield statement
             done += 1
-            if done % _ROWS_BETWEEN_LOOKS == 0:
+            pending += len(statement)
+            if pending > _TEXT_BETWEEN_LOOKS:
+                pending = 0
                 progress.check()
                 progress.update(done, current=name)
     for name in tables(db, "shadow"):
