@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from django.db import connection
 from django.db.models import TextChoices
@@ -77,12 +78,12 @@ def _days(now: datetime) -> list[date]:
     return [today - timedelta(days=back) for back in reversed(range(DAYS))]
 
 
-def _bounds(days: list[date]) -> list[tuple[object, object]]:
+def _bounds(days: list[date]) -> list[tuple[Any, Any]]:
     starts = [_midnight(day) for day in (*days, days[-1] + timedelta(days=1))]
     return list(pairwise(starts))
 
 
-def _midnight(day: date) -> object:
+def _midnight(day: date) -> Any:
     moment = timezone.make_aware(datetime(day.year, day.month, day.day))
     return connection.ops.adapt_datetimefield_value(moment)
 

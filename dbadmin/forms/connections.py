@@ -60,10 +60,9 @@ class EngineFields(ConnectionForm):
 
     def read(self, data: Mapping[str, Any]) -> Chosen:
         """Take the fields as they are; stored settings that have no field (of a URL) are kept."""
-        settings = {
-            name: value for name, value in data.items() if value not in ("", None, [], {}) and name != "password"
-        }
-        return Chosen(engine=self.engine.value, settings=settings, password=data.get("password", ""))
+        unseen = {name: value for name, value in self.initial.items() if name not in self.fields}
+        given = {name: data[name] for name in self.fields if name != "password" and data[name] not in EMPTY}
+        return Chosen(engine=self.engine.value, settings=unseen | given, password=data.get("password", ""))
 
 
 class PostgreSQLFields(EngineFields):

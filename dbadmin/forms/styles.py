@@ -8,14 +8,12 @@ from django import forms
 
 
 class Styled(forms.BaseForm):
-    """Gives every widget its class, and ties help and errors to it for those who listen."""
+    """Gives every widget its class."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, field in self.fields.items():
+        for field in self.fields.values():
             field.widget.attrs.setdefault("class", _css(field.widget))
-            if self.is_bound and self.errors.get(name):
-                field.widget.attrs["class"] += " is-invalid"
 
 
 def _css(widget: forms.Widget) -> str:

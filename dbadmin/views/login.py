@@ -35,7 +35,9 @@ class Login(LoginView):
             return super().post(request, *args, **kwargs)
         seconds = max(1, round((again_at - timezone.now()).total_seconds()))
         context = {"minutes": -(-seconds // 60), "again_at": again_at}
-        return render(request, "429.html", context, status=429, headers={"Retry-After": str(seconds)})
+        response = render(request, "429.html", context, status=429)
+        response.headers["Retry-After"] = str(seconds)
+        return response
 
 
 def for_administration(request: HttpRequest) -> HttpResponseBase:

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from dbadmin.choices import BackupState, Scope
+from dbadmin.models import Finding, Job
+from dbadmin.overview import gather
+from dbadmin.text import Text
+from tests.factories import make_backup, make_database, make_job, make_storage
+
+
+def page(client: Client) -> str:
+    return client.get("/").content.decode()
+
+
+def test_a_newcomer_is_told_what_to_do(admin: Client, viewer: Client) -> None:
+    assert "/databases/add/" in page(admin)
+    assert "An administrator has to add it" in page(viewer)
+
+
+def test_the_sentence_says_when_everything_can_be_brought_back(viewer: Client) -> None:
+    make_backup(finished_at=timezone.now() - timedelta(hours=3))
+    make_backup(finished_at=timezone.now() - timedelta(hours=1))
+    assert "All 2 databases can be brought back. At most 3 hours of changes would be lost." in page(viewer)
+
+
+def test_the_sentence_counts_what_could_not_be_brought_back(viewer: Client) -> None:
+    make_backup()
+    make_database()
+    assert "1 of 2 databases could not be brought back" in page(viewer)
+
+
+def test_damaged_and_partial_backups_bring_nothing_back(viewer: Client) -> None:
+    make_backup(state=BackupState.DAMAGED)
+    make_backup(scope=Scope.SCHEMA)
+    assert "None of the 2 databases could be brought back" in page(viewer)
+
+
+def test_removed_databases_are_not_counted(viewer: Client) -> None:
+    make_backup()
+    make_database(removed_at=timezone.now())
+    assert "Your database can be brought back" in page(viewer)
+
+
+def test_a_failure_stays_until_a_later_success_mends_it(db: None) -> None:
+    database = make_database()
+    make_job(database=database, state="failed")
+    assert [entry.mends_by for entry in gather().attention] == ["backup-run"]
+    make_job(database=database, state="cancelled")
+    assert len(gather().attention) == 1
+    make_job(database=database, state="succeeded")
+    assert gather().attention == []
+
+
+def test_open_findings_come_with_the_button_that_mends_them(operator: Client, viewer: Client) -> None:
+    now = timezone.now()
+    Finding.objects.create(
+        database=make_database(slug="orders"),
+        check_id="backup_freshness",
+        verdict="critical",
+        message=Text("There is no backup."),
+        opened_at=now,
+        last_seen_at=now,
+    )
+    assert page(operator).count('action="/backups/run/orders/"') == 2
+    assert "There is no backup." in page(viewer)
+    assert 'action="/backups/run/' not in page(viewer)
+
+
+def test_polling_goes_on_while_a_job_is_active_and_then_ends(viewer: Client) -> None:
+    job = make_job(state="running")
+    assert "every 2s" in viewer.get("/live/").content.decode()
+    Job.objects.update(state="succeeded")
+    response = viewer.get("/live/", {"jobs": str(job.pk)})
+    assert "every 2s" not in response.content.decode()
+    assert response.headers["HX-Trigger"] == "job-finished"
+
+
+def test_the_strip_shows_days_with_a_backup_and_days_with_a_failure(db: None) -> None:
+    database = make_database()
+    now = timezone.now()
+    make_backup(database=database, finished_at=now)
+    make_job(database=database, state="failed", created_at=now - timedelta(days=2))
+    make_job(database=database, state="failed", created_at=now)
+    [row] = gather().rows
+    assert [day.colour for day in row.days[-3:]] == ["red", "none", "yellow"]
+    assert len(row.days) == 30
+
+
+def test_the_number_of_queries_does_not_grow(viewer: Client) -> None:
+    def count() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            page(viewer)
+        return len(queries)
+
+    storage = make_storage()
+    make_job(database=make_backup(storage=storage).database, state="failed")
+    page(viewer)
+    few = count()
+    for _ in range(5):
+        make_job(database=make_backup(storage=storage).database, state="failed")
+    assert count() == few <= 14
