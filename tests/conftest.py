@@ -6,6 +6,9 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from tests.sample_data import camp_backend as camp_backend
+from tests.sample_data import sample_files as sample_files
+from tests.sample_data import sample_sqlite as sample_sqlite
 from tests.servers import server as server
 from tests.servers import servers as servers
 

@@ -29,7 +29,7 @@ from dbadmin.samples.embedded import embedded_cluster
 from dbadmin.samples.files import create_files
 from dbadmin.samples.lock import only_one
 from dbadmin.samples.postgresql import create_postgresql
-from dbadmin.samples.register import Places, register
+from dbadmin.samples.register import Places, register, register_storage
 from dbadmin.samples.sqlite import create_sqlite
 from dbadmin.text import Text
 
@@ -114,6 +114,7 @@ def _samples(home: Path, cluster: Cluster, *, rows: str, say: Say) -> list[Datab
     create_sqlite(folder / "mangaanime.sqlite3", rows)
     create_files(folder / "comet-bot")
     copy_projects(folder / "projects")
+    register_storage(home / "archives")
     places = Places(
         postgresql={"host": server.host, "port": server.port, "user": server.user},
         password=server.password,

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from dbadmin.choices import Environment, Source
-from dbadmin.models import Application, Database
+from dbadmin.models import Application, Database, Storage
 from dbadmin.samples import files
 from dbadmin.samples.applications import APPLICATIONS, SampleDatabase
 
@@ -40,6 +40,15 @@ def register(places: Places) -> list[Database]:
             _register(application, database, places)
     slugs = [database.slug for sample in APPLICATIONS for database in sample.databases]
     return list(Database.objects.registered().filter(slug__in=slugs).select_related("application"))
+
+
+def register_storage(folder: Path) -> Storage | None:
+    """Return the default storage; one that was in a home folder which was moved since is found in ``folder``."""
+    storage = Storage.default()
+    if storage and storage.kind == "local" and folder.exists() and not Path(storage.settings["path"]).exists():
+        storage.settings = storage.settings | {"path": str(folder)}
+        storage.save()
+    return storage
 
 
 def _register(application: Application, sample: SampleDatabase, places: Places) -> None:
