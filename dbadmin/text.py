@@ -78,7 +78,10 @@ def _fill(message: str, params: Mapping[str, Any]) -> str:
 def _to_json(value: Any) -> Any:
     if isinstance(value, Text):
         return value.to_json()
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+    if isinstance(value, int | float | None):
+        return value
+    # File names may be no Unicode, and tools may print NUL: neither can be stored or shown.
+    return str(value).encode("utf-8", "replace").decode().replace("\0", "�")
 
 
 def _from_json(value: Any) -> Any:

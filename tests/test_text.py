@@ -32,3 +32,8 @@ def test_a_missing_parameter_does_not_raise() -> None:
 
 def test_words_of_a_tool_are_not_translated() -> None:
     assert str(verbatim("FATAL: {oops")) == "FATAL: {oops"
+
+
+def test_what_no_database_can_store_is_replaced() -> None:
+    stored = Text("{path}", path="a\udcff\0b").to_json()
+    assert stored["params"]["path"] == "a?�b"

@@ -83,7 +83,7 @@ def _has_place(name: str, project: Project) -> bool:
     """
     if project.apps and name.partition(".")[0] not in project.apps:
         return False
-    return not any(name in file.replaces for file in project.files)
+    return name not in project.replaced
 
 
 def _waiting(files: Files, done: Set[str]) -> set[str]:

@@ -50,6 +50,11 @@ class Project:
     apps: frozenset[str] = frozenset()
     problems: tuple[Text, ...] = ()
 
+    @cached_property
+    def replaced(self) -> frozenset[str]:
+        """Revisions that another file stands for, so that their own may be gone."""
+        return frozenset(name for file in self.files for name in file.replaces)
+
 
 @dataclass
 class Folder:

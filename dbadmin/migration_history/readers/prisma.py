@@ -51,13 +51,12 @@ def _ambiguous(folder: Folder, places: list[Path]) -> Text:
 
 
 def _file(name: str, content: bytes) -> MigrationFile:
-    number, _line, words = name.partition("_")
+    _number, _line, words = name.partition("_")
     unix = content.replace(b"\r\n", b"\n")
     # Git may have changed the line ends since the migration ran; Prisma accepts both, too.
     variants = dict.fromkeys(hashlib.sha256(each).hexdigest() for each in (content, unix, unix.replace(b"\n", b"\r\n")))
     return MigrationFile(
         revision=printable(name),
         description=printable(words.replace("_", " "), 300),
-        created=printable(number, 40) if number.isdecimal() else "",
         checksums=tuple(variants),
     )
