@@ -173,9 +173,11 @@ def _run(
         command.run(progress=progress, on_line=watch.line, on_poll=poll)
     except CommandFailed as failed:
         log_messages(watch.messages, progress)
+        counting.check()  # without its snapshot pg_dump only says that the snapshot is gone
         if explained := explain(failed, connection, watch.messages, spool):
             raise explained from failed
         raise
+    watch.end()
     log_messages(watch.messages, progress)
 
 

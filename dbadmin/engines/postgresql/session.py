@@ -66,28 +66,12 @@ def connect(
             return psycopg.connect(**connection.parameters(application_name), autocommit=autocommit)
         except psycopg.OperationalError as error:
             diagnosis = diagnose(connection, error)
-            if not diagnosis.passing or attempt == ATTEMPTS:
-                _say(
-                    watcher,
-                    Text(
-                        "Connecting to {address} failed after {attempts} attempts.",
-                        address=connection.address,
-                        attempts=attempt,
-                    ),
-                    level="error",
-                )
+            if not diagnosis.passing:
                 raise diagnosis.failure() from error
-        _say(
-            watcher,
-            Text(
-                "Connecting to {address} failed (attempt {attempt} of {attempts}), retrying in {seconds} s.",
-                address=connection.address,
-                attempt=attempt,
-                attempts=ATTEMPTS,
-                seconds=int(delay),
-            ),
-            level="warning",
-        )
+            if attempt == ATTEMPTS:
+                _say(watcher, _gave_up(connection), level="error")
+                raise diagnosis.failure() from error
+            _say(watcher, _retrying(connection, attempt, delay), level="warning")
         _sleep(delay, watcher)
         delay *= 2
     raise AssertionError("unreachable")
@@ -225,6 +209,22 @@ def _lent(entry: _Pool, connection: PostgreSQLConnection) -> Iterator[Session]:
         yield lent
     finally:
         entry.pool.putconn(lent)
+
+
+def _retrying(connection: PostgreSQLConnection, attempt: int, delay: float) -> Text:
+    return Text(
+        "Connecting to {address} failed (attempt {attempt} of {attempts}), retrying in {seconds} s.",
+        address=connection.address,
+        attempt=attempt,
+        attempts=ATTEMPTS,
+        seconds=round(delay, 1),
+    )
+
+
+def _gave_up(connection: PostgreSQLConnection) -> Text:
+    return Text(
+        "Connecting to {address} failed after {attempts} attempts.", address=connection.address, attempts=ATTEMPTS
+    )
 
 
 def _say(watcher: Progress, line: Text, *, level: str) -> None:

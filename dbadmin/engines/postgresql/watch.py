@@ -16,14 +16,14 @@ from dbadmin.engines.postgresql.session import Session
 from dbadmin.progress import Progress
 from dbadmin.text import Text, verbatim
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 _DUMPING = re.compile(r'dumping contents of table "(.*)"$')
 _FINISHED = re.compile(r"finished item (\d+) (.*)$")
 _LAUNCHING = re.compile(r"launching item (\d+) (.*)$")
 _TABLE_DATA = "TABLE DATA "
 _COPYING = (
-    "SELECT p.relid, p.tuples_processed FROM pg_stat_progress_copy p JOIN pg_stat_activity a USING (pid)"
-    " WHERE a.application_name = %s"
+    "SELECT p.relid, p.tuples_processed, p.bytes_processed FROM pg_stat_progress_copy p"
+    " JOIN pg_stat_activity a USING (pid) WHERE a.application_name = %s"
 )
 
 
@@ -65,6 +65,10 @@ class DumpWatch:
         done += int(sum(sizes[oid] * share for oid, share in self._running.items()))
         self._progress.update(min(done, self.total), current=self._current)
 
+    def end(self) -> None:
+        """Report that everything is done."""
+        self._progress.update(self.total)
+
     def _begin(self, name: str) -> None:
         self._current = name
         if table := self._tables.get(name):
@@ -85,9 +89,15 @@ class DumpWatch:
         except psycopg.Error:
             self._monitor = None  # pg_dump itself will say when the server is gone
             return
-        for oid, done in rows:
+        for oid, rows_done, bytes_done in rows:
             if oid in self._running:
-                self._running[oid] = min(done / max(self._by_oid[oid].estimate, done, 1), 0.99)
+                self._running[oid] = _share(self._by_oid[oid], rows_done, bytes_done)
+
+
+def _share(table: Table, rows_done: int, bytes_done: int) -> float:
+    """Return how much of a table is done; by bytes where it was never analysed."""
+    share = rows_done / table.estimate if table.estimate else bytes_done / max(table.size, 1)
+    return min(share, 0.99)
 
 
 class RestoreWatch:

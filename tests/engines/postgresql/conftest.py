@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from dbadmin.engines.postgresql import PostgreSQLConnection, PostgreSQLEngine
 from dbadmin.engines.postgresql.cluster import Cluster
 from dbadmin.progress import Silent
 from dbadmin.text import Text
+from tests.servers import absent
 
 NASTY = Path(__file__).with_name("nasty.sql").read_text()
 _numbers = itertools.count(1)
@@ -68,6 +71,15 @@ def make_database(engine: PostgreSQLEngine) -> Iterator[MakeDatabase]:
     yield make
     for target in made:
         engine.discard(target)
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", tmp_path]).returncode:
+        absent("Mounting a small file system needs root.")
+    yield tmp_path
+    subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
 def execute(connection: PostgreSQLConnection, script: str) -> list[tuple]:
