@@ -27,7 +27,7 @@ class Thresholds:
     wal_megabytes: tuple[float, float] = (64, 512)
     failed_probes: tuple[int, int] = (1, 3)
     backup_age_hours: float = 26
-    history_age_days: float = 7
+    history_age_days: float = 1
 
 
 @dataclass(frozen=True, kw_only=True)

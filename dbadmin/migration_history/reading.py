@@ -63,7 +63,7 @@ class Reading:
         """Everything that is wrong as one sentence, the worst first; empty when nothing is."""
         said = [*_state_problems(self.tool, self.rows), *self.problems, *others]
         if len(said) > _NAMED:
-            said = [*said[:_NAMED], Text("There are {count} more problems.", count=len(said) - _NAMED)]
+            said = [*said[:_NAMED], Text("Further problems: {count}.", count=len(said) - _NAMED)]
         return _joined(said)
 
 

@@ -132,7 +132,7 @@ def reading(**overrides: Any) -> Migrations:
         ({"problem": Text("There are two heads.")}, Verdict.WARNING),
         ({"failed": ("a",), "pending": 2}, Verdict.CRITICAL),
         ({"file_missing": ("a",)}, Verdict.CRITICAL),
-        ({"read_at": NOW - timedelta(days=8)}, Verdict.UNKNOWN),
+        ({"read_at": NOW - timedelta(days=2)}, Verdict.UNKNOWN),
     ],
 )
 def test_migrations_are_judged_by_their_worst(found: dict[str, Any], verdict: Verdict) -> None:

@@ -17,7 +17,7 @@ def required(seen: Observation) -> Result:
     if not missing:
         return Result(
             verdict=Verdict.OK,
-            message=Text("All required files are there ({count} files in all).", count=seen["file_count"]),
+            message=Text("All required files are there; files in all: {count}.", count=seen["file_count"]),
             value=0,
         )
     return Result(

@@ -53,7 +53,7 @@ def _troubles(reading: Migrations, seen: Observation) -> Iterator[Result]:
     if reading.pending:
         yield Result(
             verdict=Verdict.WARNING,
-            message=Text("{tool}: {count} migrations are pending.", tool=tool, count=reading.pending),
+            message=Text("{tool}: pending migrations: {count}.", tool=tool, count=reading.pending),
             hint=Text("Apply them, or deploy the version that belongs to this schema."),
             value=reading.pending,
         )

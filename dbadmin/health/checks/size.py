@@ -25,4 +25,4 @@ def size(seen: Observation) -> Result:
 
 
 def _sentence(megabytes: float) -> Text:
-    return Text("The database takes {megabytes} MB.", megabytes=round(megabytes, 1))
+    return Text("The database takes {megabytes} MB.", megabytes=round(megabytes, 2))

@@ -19,7 +19,7 @@ def content(seen: Observation) -> Result:
         return _empty(Text("The file has no tables."))
     return Result(
         verdict=Verdict.OK,
-        message=Text("The file has {tables} tables.", tables=seen["table_count"]),
+        message=Text("Tables in the file: {tables}.", tables=seen["table_count"]),
         value=seen["table_count"],
     )
 
@@ -37,7 +37,9 @@ def quick_check(seen: Observation) -> Result:
         return Result(verdict=Verdict.OK, message=Text("quick_check found nothing."), value=0)
     return Result(
         verdict=Verdict.CRITICAL,
-        message=Text("quick_check found {count} problems: {first}", count=len(problems), first=problems[0][:200]),
+        message=Text(
+            "quick_check found problems ({count}), the first: {first}", count=len(problems), first=problems[0][:200]
+        ),
         hint=Text("Stop the application, keep a copy of the file with its -wal, and restore the newest backup."),
         value=len(problems),
     )

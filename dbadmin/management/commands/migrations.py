@@ -128,8 +128,10 @@ def _revision_line(row: Mapping[str, Any]) -> str:
     if "revision" not in row:
         return _line(row)
     gone = f" (gone since {row['disappeared_at']:%Y-%m-%d %H:%M})" if row["disappeared_at"] else ""
-    since = row["applied_at"] or row["first_seen_at"]
+    when = (
+        f"at {row['applied_at']:%Y-%m-%d %H:%M}" if row["applied_at"] else f"seen {row['first_seen_at']:%Y-%m-%d %H:%M}"
+    )
     return (
-        f"{row['database']}  {row['tool']} {row['revision']}: {row['state']}{gone}, {since:%Y-%m-%d %H:%M} UTC. "
+        f"{row['database']}  {row['tool']} {row['revision']}: {row['state']}{gone}, {when} UTC. "
         f"{row['description']}".rstrip()
     )
