@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 
 
 def environment() -> dict[str, str]:
-    names = ("PATH", "HOME", "LANG", "CI")
+    names = ("PATH", "HOME", "LANG", "CI", "DBADMIN_POSTGRESQL_BIN")
     return {name: os.environ[name] for name in names if name in os.environ} | {
         "DJANGO_SETTINGS_MODULE": "project.settings",
         "DBADMIN_HOME": str(settings.HOME),
