@@ -25,7 +25,7 @@ from dbadmin.engines.postgresql.dump import dump_database, measure_live
 from dbadmin.engines.postgresql.inventory import find_named
 from dbadmin.engines.postgresql.probe import probe_server
 from dbadmin.engines.postgresql.restore import restore_database, write_sql
-from dbadmin.engines.postgresql.session import pool_statistics, session
+from dbadmin.engines.postgresql.sessions import pool_statistics, session
 from dbadmin.engines.postgresql.snapshot import take_snapshot
 from dbadmin.engines.postgresql.target import database_exists, drop_database, named_beside
 from dbadmin.facts import Facts

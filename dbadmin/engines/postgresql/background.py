@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import psycopg
 
-from dbadmin.engines.postgresql.session import Session
+from dbadmin.engines.postgresql.sessions import Session
 from dbadmin.exceptions import DbadminError
 from dbadmin.progress import Progress
 

@@ -18,7 +18,7 @@ from dbadmin.engines.postgresql.connection import PostgreSQLConnection
 from dbadmin.engines.postgresql.inventory import find_tables, measure, qualified, without_rows
 from dbadmin.engines.postgresql.origin import read_origin
 from dbadmin.engines.postgresql.report import explain
-from dbadmin.engines.postgresql.session import Session, connect, sentences
+from dbadmin.engines.postgresql.sessions import Session, connect, sentences
 from dbadmin.engines.postgresql.watch import DumpWatch, end_sessions, log_messages
 from dbadmin.exceptions import CommandFailed
 from dbadmin.facts import Facts

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import LiteralString
 
-from dbadmin.engines.postgresql.session import Session
+from dbadmin.engines.postgresql.sessions import Session
 
 _OWN: LiteralString = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'"
 

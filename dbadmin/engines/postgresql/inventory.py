@@ -11,7 +11,7 @@ from psycopg import sql
 
 from dbadmin.engines.history import read_history
 from dbadmin.engines.postgresql.fingerprint import schema_fingerprint
-from dbadmin.engines.postgresql.session import Session
+from dbadmin.engines.postgresql.sessions import Session
 from dbadmin.facts import Facts
 
 # Namespaces of users: everything but PostgreSQL's own, temporary ones included in those.

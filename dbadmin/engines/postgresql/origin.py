@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dbadmin.engines.postgresql.session import Session
+from dbadmin.engines.postgresql.sessions import Session
 
 _DATABASE = """
 SELECT to_jsonb(d) - 'oid' - 'datacl', pg_encoding_to_char(d.encoding), pg_get_userbyid(d.datdba),

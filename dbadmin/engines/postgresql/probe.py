@@ -11,7 +11,7 @@ from dbadmin.engines.base import ServerInfo
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
 from dbadmin.engines.postgresql.diagnosis import StageFailed, Stages, reach
 from dbadmin.engines.postgresql.inventory import USER_NAMESPACE, qualified
-from dbadmin.engines.postgresql.session import words
+from dbadmin.engines.postgresql.sessions import words
 from dbadmin.text import Text
 
 NAMED = 5

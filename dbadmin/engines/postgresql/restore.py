@@ -16,7 +16,7 @@ from dbadmin.engines.postgresql.clients import ClientSet, parallel_jobs, restore
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
 from dbadmin.engines.postgresql.dump import DUMP_FOLDER
 from dbadmin.engines.postgresql.report import Messages, explain
-from dbadmin.engines.postgresql.session import connect, sentences
+from dbadmin.engines.postgresql.sessions import connect, sentences
 from dbadmin.engines.postgresql.target import (
     beside,
     create_database,

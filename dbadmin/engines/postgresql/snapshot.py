@@ -6,7 +6,7 @@ from typing import Any
 
 from dbadmin.engines.base import Snapshot
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
-from dbadmin.engines.postgresql.session import session
+from dbadmin.engines.postgresql.sessions import session
 from dbadmin.text import Text
 
 _BASICS = """

@@ -14,7 +14,7 @@ from psycopg import sql
 from dbadmin.engines.base import ReportLine
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
 from dbadmin.engines.postgresql.diagnosis import MAINTENANCE
-from dbadmin.engines.postgresql.session import Session, connect, sentences, words
+from dbadmin.engines.postgresql.sessions import Session, connect, sentences, words
 from dbadmin.exceptions import ConnectionFailed, DatabaseError, Refused, ValidationFailed
 from dbadmin.text import Text
 

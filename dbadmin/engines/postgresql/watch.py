@@ -12,7 +12,7 @@ import psycopg
 
 from dbadmin.engines.postgresql.inventory import Table
 from dbadmin.engines.postgresql.report import Messages
-from dbadmin.engines.postgresql.session import Session
+from dbadmin.engines.postgresql.sessions import Session
 from dbadmin.progress import Progress
 from dbadmin.text import Text, verbatim
 
