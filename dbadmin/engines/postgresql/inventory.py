@@ -28,11 +28,11 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm') AND c.relispopulated AND c.relpersistence <> 't' AND {USER_NAMESPACE}
   AND ({NOT_OF_EXTENSION} OR EXISTS (SELECT 1 FROM pg_extension x WHERE c.oid = ANY (x.extconfig)))
 ORDER BY 5 DESC, 2, 3
-"""
+"""  # noqa: S608
 _SEQUENCES: LiteralString = f"""
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND {USER_NAMESPACE} AND {NOT_OF_EXTENSION} ORDER BY 1, 2
-"""
+"""  # noqa: S608
 _OBJECTS: LiteralString = """
 WITH members AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e'),
 spaces AS (SELECT oid, nspname FROM pg_namespace n WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'

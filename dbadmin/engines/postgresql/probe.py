@@ -23,11 +23,11 @@ WHERE c.relkind IN ('r', 'p', 'S', 'm') AND c.relpersistence <> 't' AND {USER_NA
   AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid
     AND e.deptype = 'e')
 ORDER BY 1, 2 LIMIT {NAMED}
-"""
+"""  # noqa: S608
 _FILTERED = f"""
 SELECT n.nspname, c.relname, count(*) OVER () FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relrowsecurity AND {USER_NAMESPACE} AND row_security_active(c.oid) ORDER BY 1, 2 LIMIT {NAMED}
-"""
+"""  # noqa: S608
 _DETAILS = """
 SELECT current_setting('server_version'), current_setting('server_version_num'), pg_is_in_recovery()::text,
   pg_encoding_to_char(d.encoding), d.datcollate, pg_database_size(d.oid)::text, pg_get_userbyid(d.datdba),

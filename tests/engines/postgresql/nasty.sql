@@ -48,3 +48,5 @@ SELECT nextval('public."Odd''Seq"'), nextval('public."Odd''Seq"');
 SELECT lo_from_bytea(0, '\xdeadbeef'), lo_from_bytea(0, '\x00');
 CREATE TABLE public.alembic_version (version_num varchar(32) PRIMARY KEY); INSERT INTO public.alembic_version VALUES ('abc123');
 CREATE TABLE public.big AS SELECT i AS id, repeat(md5(i::text), 4) AS filler FROM generate_series(1, 20000) i;
+CREATE FUNCTION public.body(x integer) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM public.hen h WHERE h.id > x; END;
+CREATE VIEW public.chained AS SELECT r.note, j.egg FROM public.recent r, public.joined j WHERE r.id IN (SELECT p.id FROM public.parent p);
