@@ -83,12 +83,18 @@ def _split(rest: str) -> _Parts:
     authority = rest[: cut.start()] if cut else rest
     tail = rest[cut.start() :] if cut else ""
     path, _, query = tail.partition("?")
-    if authority.count("@") > 1 or "#" in tail or "@" in path or ("@" in query and "@" not in authority):
+    if authority.count("@") > 1 or "#" in tail or "@" in path or ("@" in query and _half_of_a_password(authority)):
         raise _unescaped()
     userinfo, at, hosts = authority.rpartition("@")
     user, _, password = userinfo.partition(":") if at else ("", "", "")
     parameters = list(_parameters(query))
     return _Parts(user=user, password=password, hosts=hosts, name=path.removeprefix("/"), parameters=parameters)
+
+
+def _half_of_a_password(authority: str) -> bool:
+    """Say whether what looks like host and port may be a user name and the beginning of a password."""
+    _, colon, port = authority.rpartition(":")
+    return "@" not in authority and bool(colon) and not port.isdigit() and not authority.startswith("[")
 
 
 def _unescaped() -> ValidationFailed:

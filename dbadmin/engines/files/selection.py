@@ -87,7 +87,7 @@ def require_regular(selected: Selected, root: Path) -> os.stat_result:
     with sentences(selected.path):
         if name != selected.name:
             raise ValidationFailed(Text("The name of “{name}” is not UTF-8.", name=name), Text("Rename the file."))
-        if not selected.path.resolve().is_relative_to(root.resolve()):
+        if not Path(os.path.realpath(selected.path)).is_relative_to(os.path.realpath(root)):
             raise ValidationFailed(
                 Text("“{name}” is a link that leaves the folder.", name=name),
                 Text("Name the file where it really is, or register its own folder."),

@@ -71,13 +71,16 @@ def make_accounts(path: Path, *, wal: bool = True) -> SQLiteConnection:
 _WRITER = """
 import random, sys, apsw
 db = apsw.Connection(sys.argv[1]); db.set_busy_timeout(10000)
-print("ready", flush=True)
+done = 0
 while True:
     a, b = random.sample(range(int(sys.argv[2])), 2)
     db.execute("BEGIN IMMEDIATE")
     db.execute("UPDATE acc SET v = v - 1 WHERE id = ?", (a,)).fetchall()
     db.execute("UPDATE acc SET v = v + 1 WHERE id = ?", (b,)).fetchall()
     db.execute("COMMIT")
+    done += 1
+    if done == 21:
+        print("busy", flush=True)
 """
 
 

@@ -1,4 +1,4 @@
-"""The spool of these tests."""
+"""Folders in which dumps are made and broken."""
 
 from __future__ import annotations
 
