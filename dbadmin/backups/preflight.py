@@ -71,7 +71,8 @@ class _Looking:
         yield self.judged(Text("Target"), self.free_target)
         yield self.judged(Text("Server and tools"), self.tools)
         yield self.judged(Text("Working space"), self.working_space)
-        yield self.judged(Text("Space at the target"), self.target_space)
+        if self.target is not None:
+            yield self.judged(Text("Space at the target"), self.target_space)
         if self.backup.scope != Scope.FULL:
             yield self.judged(Text("Scope"), self.scope)
         if self.backup.database.engine == EngineName.POSTGRESQL:

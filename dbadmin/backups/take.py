@@ -50,6 +50,7 @@ class _Taking:
     job: Job | None
 
     def store(self, folder: Path, dump: Dump, progress: Progress) -> Backup:
+        progress.check()
         backend = self.storage.backend()
         _require_stored_space(backend, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
         key = self._key()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +43,24 @@ def beside(original: Path, name: str) -> Path:
             Text("Write a name to put it beside the original, or a path beginning with “/”."),
         )
     return original.parent / path
+
+
+def partial(target: Path) -> Path:
+    """Return a new name beside ``target`` for what is to become it; ``remove_partials`` finds it after a crash."""
+    return target.with_name(f"{_partial_prefix(target)}{secrets.token_hex(4)}.partial")
+
+
+def remove_partials(target: Path) -> None:
+    """Remove what a process that died had begun to make of ``target``."""
+    for path in target.parent.glob(f"{_partial_prefix(target)}*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _partial_prefix(target: Path) -> str:
+    return f".dbadmin-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
 
 
 def network_file_system(path: Path) -> str:

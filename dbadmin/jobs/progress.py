@@ -66,8 +66,10 @@ class JobProgress:
         self.write()
 
     def write(self) -> None:
-        """Write what is noted, now."""
+        """Write what is noted, now, on a connection that works: the work itself uses it, too, and would break."""
         self._written_at = time.monotonic()
+        if not connection.in_atomic_block and not connection.is_usable():
+            connection.close()
         self._note_rate()
         try:
             if self._changes:

@@ -16,6 +16,7 @@ from dbadmin.process import end_group_by_pid
 from dbadmin.text import Text
 
 FORGOTTEN_FOR = timedelta(minutes=10)
+REAPING_TAKES = timedelta(minutes=1)
 CLEAN_UP = {JobKind.BACKUP: take.discard_unfinished, JobKind.RESTORE: restore.discard_unfinished}
 
 
@@ -29,7 +30,7 @@ def reap(now: datetime) -> list[Job]:
     running = Job.objects.filter(state=JobState.RUNNING).select_related("database", "requested_by")
     suspects = running.filter(Q(lease_until__lt=now) | Q(host=this_host()))
     lost = [job for job in suspects if _is_lost(job, now) and _reap(job)]
-    _repeat_forgotten(now)
+    _make_up_for_dead_reapers(now)
     return lost
 
 
@@ -47,17 +48,22 @@ def _reap(job: Job) -> bool:
         return False
     if job.host == this_host() and job.process_id:
         end_group_by_pid(job.process_id, job.process_started)
-    spool.clean(job)
-    _remove_half_done(job)
-    queue.repeat(job)
+    _clean_up(job)
     return True
 
 
-def _repeat_forgotten(now: datetime) -> None:
-    """Repeat what a reaper declared lost that died itself before it could repeat it."""
-    recent = Job.objects.filter(state=JobState.LOST, retried_by=None, finished_at__gt=now - FORGOTTEN_FOR)
-    for job in recent.select_related("database", "requested_by"):
-        queue.repeat(job)
+def _make_up_for_dead_reapers(now: datetime) -> None:
+    """Clean up after and repeat what was declared lost by a reaper that died itself before it could."""
+    lost = Job.objects.filter(state=JobState.LOST, retried_by=None)
+    forgotten = lost.filter(finished_at__gt=now - FORGOTTEN_FOR, finished_at__lt=now - REAPING_TAKES)
+    for job in forgotten.select_related("database", "requested_by"):
+        _clean_up(job)
+
+
+def _clean_up(job: Job) -> None:
+    spool.clean(job)
+    _remove_half_done(job)
+    queue.repeat(job)
 
 
 def _remove_half_done(job: Job) -> None:

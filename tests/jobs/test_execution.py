@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from dbadmin import audit
 from dbadmin.choices import JobKind, JobState
@@ -80,6 +81,21 @@ def test_a_bug_is_an_internal_error_with_a_traceback_that_tells_no_secret(
     assert (job.state, job.error_class) == (JobState.ERRORED, "ZeroDivisionError")
     assert "dbadmin/jobs/execution.py" in job.traceback
     assert str(settings.BASE_DIR) not in job.traceback
+
+
+def test_a_catalogue_that_goes_away_meanwhile_does_not_stop_a_backup(
+    job: Job, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(job: Job, progress: Progress) -> Text:
+        if connection.vendor == "postgresql":  # a file has no connection that could break
+            connection.connection.pgconn.finish()
+        time.sleep(1.1)
+        return handlers.back_up(job, progress)
+
+    does(monkeypatch, cut_off)
+    execute_job.func(job.pk)
+    job.refresh_from_db()
+    assert job.state == JobState.SUCCEEDED, job.traceback
 
 
 def test_a_cancelled_job_stops_and_leaves_nothing(job: Job, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,8 +58,10 @@ def test_several_reapers_repeat_a_job_once(database: Database) -> None:
 
 
 def test_a_reaper_that_died_itself_is_made_up_for(database: Database) -> None:
-    job = running(database, state=JobState.LOST, finished_at=timezone.now())
+    job = running(database, state=JobState.LOST, finished_at=timezone.now() - timedelta(minutes=2))
+    (spool.make(job) / "dump").touch()
     reap(timezone.now())
+    assert spools() == []
     assert Job.objects.get(retry_of=job).attempt == 2
 
 

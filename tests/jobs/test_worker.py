@@ -11,11 +11,12 @@ import pytest
 from django.utils import timezone
 
 from dbadmin import audit
-from dbadmin.choices import JobKind, JobState
+from dbadmin.choices import JobKind, JobState, RestoreState
 from dbadmin.jobs import queue
+from dbadmin.jobs.foreground import work_on
 from dbadmin.jobs.reaper import reap
 from dbadmin.jobs.supervisor import FINISH_SECONDS
-from dbadmin.models import Backup, Database, Job, Storage
+from dbadmin.models import Backup, Database, Job, Restore, Storage
 from tests.backups.files import below, spools
 from tests.factories import make_storage
 from tests.jobs.workers import children, frozen_in_the_middle, is_alive, over, supervised, until
@@ -105,6 +106,22 @@ def test_a_cancelled_backup_leaves_no_file(job: Job, storage: Storage) -> None:
         assert job.state == JobState.CANCELLED, job.message
         assert is_alive(worker)
     assert nothing_is_left(storage)
+
+
+def test_kill_9_during_a_restore_leaves_no_half_made_file(database: Database, storage: Storage, tmp_path: Path) -> None:
+    made = work_on(JobKind.BACKUP, database, actor=ANNE, params={})
+    target = tmp_path / "copy.db"
+    params = {"backup": made.backup.pk, "target_name": str(target)}
+    with supervised("worker", "--workers", "1", "--tick", "1"):
+        job, _ = queue.enqueue(JobKind.RESTORE, database, actor=ANNE, params=params)
+        until(lambda: list(tmp_path.glob(".dbadmin-*")))
+        os.kill(int(Job.objects.get(pk=job.pk).worker.partition("/")[0]), signal.SIGKILL)
+        until(over(job))
+        until(lambda: Restore.objects.get().state == RestoreState.FAILED)
+    assert job.state == JobState.LOST
+    assert spools() == []
+    assert not target.exists()
+    assert not list(tmp_path.glob(".dbadmin-*"))
 
 
 def test_long_work_does_not_block_short_work(job: Job, database: Database) -> None:

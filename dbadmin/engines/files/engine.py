@@ -31,7 +31,7 @@ from dbadmin.engines.files.selection import (
     sentences,
     unmatched,
 )
-from dbadmin.engines.paths import absolute, attributes, beside, network_file_system, require_space
+from dbadmin.engines.paths import absolute, attributes, beside, network_file_system, remove_partials, require_space
 from dbadmin.exceptions import DbadminError, ValidationFailed
 from dbadmin.facts import Facts
 from dbadmin.progress import Progress
@@ -119,8 +119,9 @@ class FilesEngine:
         return restoring.restore(target.root, spool=spool, origin=origin, progress=progress)
 
     def discard(self, target: FilesConnection) -> None:
-        """Remove the folder."""
+        """Remove the folder, also a half-made one."""
         with sentences(target.root):
+            remove_partials(target.root)
             if target.root.exists():
                 shutil.rmtree(target.root)
 

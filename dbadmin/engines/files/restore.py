@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -11,7 +10,7 @@ from typing import Any
 
 from dbadmin.engines.base import ReportLine
 from dbadmin.engines.files.selection import sentences
-from dbadmin.engines.paths import give, require_space, sync
+from dbadmin.engines.paths import give, partial, require_space, sync
 from dbadmin.exceptions import ConnectionFailed, CorruptArchive, Refused
 from dbadmin.progress import Progress
 from dbadmin.text import Text
@@ -33,7 +32,7 @@ def restore(target: Path, *, spool: Path, origin: Mapping[str, Any], progress: P
         files = sorted(path for path in (spool / MEMBERS).rglob("*") if path.is_file())
         _require_known(files, spool, origin)
         require_space(target.parent, sum(path.stat().st_size for path in files))
-        temporary = target.with_name(f".dbadmin-{secrets.token_hex(8)}.partial")
+        temporary = partial(target)
         try:
             temporary.mkdir(mode=0o700)
             lines = _filled(temporary, files, spool=spool, origin=origin, progress=progress)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import apsw
 
 from dbadmin.engines.base import DATA, FULL, SCHEMA, Dump, ReportLine, RestoreOptions, ServerInfo, Snapshot, ToolHistory
-from dbadmin.engines.paths import absolute, beside
+from dbadmin.engines.paths import absolute, beside, remove_partials
 from dbadmin.engines.sqlite import dump as dumping
 from dbadmin.engines.sqlite import restore as restoring
 from dbadmin.engines.sqlite import script
@@ -80,8 +80,9 @@ class SQLiteEngine:
         return restoring.restore(target.path, spool=spool, scope=scope, origin=origin, progress=progress)
 
     def discard(self, target: SQLiteConnection) -> None:
-        """Remove the file and what SQLite made beside it."""
+        """Remove the file, also a half-made one, and what SQLite made beside it."""
         with sentences(target.path):
+            remove_partials(target.path)
             for suffix in ("", *SIDECARS):
                 sidecar(target.path, suffix).unlink(missing_ok=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ import apsw
 from backports import zstd
 
 from dbadmin.engines.base import FULL, SCHEMA, ReportLine
-from dbadmin.engines.paths import give, require_space, sync
+from dbadmin.engines.paths import give, partial, require_space, sync
 from dbadmin.engines.sqlite.compression import decompress, decompressed_size
 from dbadmin.engines.sqlite.connection import SIDECARS, sentences, sidecar
 from dbadmin.engines.sqlite.dump import MEMBERS, integrity, reading
@@ -64,7 +63,7 @@ def restore(
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    temporary = target.with_name(f".dbadmin-{secrets.token_hex(8)}.partial")
+    temporary = partial(target)
     try:
         yield temporary
     finally:
