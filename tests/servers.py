@@ -40,6 +40,19 @@ class Servers:
             folder=self._folder / name, bin_folder=self._programs(major), password=PASSWORD, durable=False, **options
         )
 
+    def readable_folder(self, name: str) -> Path:
+        """Return a new folder that the servers' user can read."""
+        folder = self._folder / name
+        folder.mkdir()
+        folder.chmod(0o755)
+        return folder
+
+    def hand_over(self, path: Path) -> None:
+        """Give a file to the servers' user alone."""
+        path.chmod(0o600)
+        owner = self[16].data.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
     def stop(self) -> None:
         for cluster in self._started.values():
             cluster.stop()

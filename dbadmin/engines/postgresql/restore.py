@@ -56,7 +56,7 @@ def restore_database(
         _analyze(target, progress)
         lines += finish_database(target, origin, keep_owners=options.keep_owners)
     except BaseException:
-        drop_database(target)
+        _remove(target, progress)
         raise
     return tuple(lines)
 
@@ -73,6 +73,21 @@ def write_sql(*, spool: Path, client_version: str, progress: Progress) -> Path:
         path.unlink(missing_ok=True)
         raise
     return path
+
+
+def _remove(target: PostgreSQLConnection, progress: Progress) -> None:
+    """Drop what was begun. When even that fails, what made the restore fail is still what has to be told."""
+    try:
+        drop_database(target)
+    except DbadminError as error:
+        progress.log(
+            Text(
+                "The unfinished database {name} could not be removed, drop it: {reason}",
+                name=target.address,
+                reason=error.message,
+            ),
+            level="error",
+        )
 
 
 def _check_scope(scope: str) -> None:

@@ -65,10 +65,12 @@ def connect(
         try:
             return psycopg.connect(**connection.parameters(application_name), autocommit=autocommit)
         except psycopg.OperationalError as error:
-            diagnosis = diagnose(connection, error)
-            if not diagnosis.passing:
+            # Looking for the reason of a silence would take as long again.
+            silent = isinstance(error, psycopg.errors.ConnectionTimeout) and attempt < ATTEMPTS
+            diagnosis = None if silent else diagnose(connection, error)
+            if diagnosis and not diagnosis.passing:
                 raise diagnosis.failure() from error
-            if attempt == ATTEMPTS:
+            if diagnosis and attempt == ATTEMPTS:
                 _say(watcher, _gave_up(connection), level="error")
                 raise diagnosis.failure() from error
             _say(watcher, _retrying(connection, attempt, delay), level="warning")

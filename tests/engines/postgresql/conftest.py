@@ -6,17 +6,21 @@ import itertools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from dbadmin.engines.base import FULL, Dump, RestoreOptions
 from dbadmin.engines.postgresql import PostgreSQLConnection, PostgreSQLEngine
 from dbadmin.engines.postgresql.cluster import Cluster
 from dbadmin.progress import Silent
 from dbadmin.text import Text
-from tests.servers import absent
+from tests.servers import Servers, absent
 
 NASTY = Path(__file__).with_name("nasty.sql").read_text()
 _numbers = itertools.count(1)
@@ -71,6 +75,27 @@ def make_database(engine: PostgreSQLEngine) -> Iterator[MakeDatabase]:
     yield make
     for target in made:
         engine.discard(target)
+
+
+@pytest.fixture
+def tls_files(servers: Servers) -> tuple[Path, Path]:
+    """A certificate for localhost that vouches for itself, and its key, readable for the server's user."""
+    folder = servers.readable_folder("tls-files")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    servers.hand_over(folder / "key.pem")
+    return folder / "cert.pem", folder / "key.pem"
 
 
 @pytest.fixture

@@ -78,6 +78,30 @@ def test_tls_demanded_but_not_offered_fails_at_tls(by_tcp: PostgreSQLConnection)
     assert failed(replace(by_tcp, sslmode="require"))[0] == "TLS"
 
 
+def test_certificates_are_checked_as_the_sslmode_demands(
+    servers: Servers, tls_files: tuple[Path, Path], engine: PostgreSQLEngine
+) -> None:
+    certificate, key = tls_files
+    cluster = servers.make(
+        16,
+        "tls",
+        port=free_port(),
+        settings=(("ssl", "on"), ("ssl_cert_file", str(certificate)), ("ssl_key_file", str(key))),
+    )
+    cluster.start()
+    try:
+        plain = replace(cluster.connection(), host="localhost", sslmode="require")
+        trusting = replace(plain, sslmode="verify-full", libpq={"sslrootcert": str(certificate)})
+        assert engine.probe(plain).details["tls"] == "true"
+        assert engine.probe(trusting).failed is None
+        assert failed(replace(trusting, host="127.0.0.1"))[0] == "TLS"
+        assert failed(replace(plain, sslmode="verify-ca"))[0] == "TLS"
+        by_psql = trusting.command((str(cluster.bin_folder / "psql"), "-AtXc", "SHOW ssl"))
+        assert by_psql.read() == "on\n"
+    finally:
+        cluster.remove()
+
+
 def test_a_server_with_no_free_connection_says_so(servers: Servers) -> None:
     cluster = servers.make(16, "small", settings=(("max_connections", "4"), ("superuser_reserved_connections", "1")))
     cluster.start()
