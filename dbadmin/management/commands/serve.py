@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import ERROR, WARNING, run_checks
 from django.core.management import call_command
+from django.db import connections
 
 from dbadmin.exceptions import UsageError
 from dbadmin.jobs.supervisor import Supervisor, dashboard_children
@@ -50,6 +51,7 @@ def prepare() -> None:
     """Bring catalogue and static files up to date."""
     call_command("migrate", interactive=False, verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
+    connections.close_all()  # whoever only supervises from now on needs none
 
 
 def require_free(host: str, port: int) -> None:

@@ -27,5 +27,6 @@ class Command(VerbCommand):
 
     def do(self, options: dict[str, Any]) -> Outcome:
         """Run until a signal."""
-        Supervisor(worker_children(long_workers=options["workers"], tick_seconds=options["tick"])).run()
+        children = worker_children(long_workers=options["workers"], tick_seconds=options["tick"])
+        Supervisor(children).run(started=lambda: self.stderr.write("Workers are running – Ctrl-C stops them."))
         return Outcome()
