@@ -25,8 +25,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=10m", "tmpfs", folder], capture_output=True, text=True)
     if mount.returncode:
-        reason = f"no small tmpfs can be mounted here: {mount.stderr.strip()}"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+        _not_here(f"no small tmpfs can be mounted here: {mount.stderr.strip()}")
     yield folder
     subprocess.run(["umount", folder], check=True)
 
@@ -37,3 +36,16 @@ def open_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="dbadmin-open-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
+
+
+@pytest.fixture
+def as_root() -> None:
+    """Only root can act as another user, or give files away."""
+    if os.geteuid() != 0:
+        _not_here("only root can act as another user; run the tests as root")
+
+
+def _not_here(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -221,7 +221,7 @@ print(failed and failed.message)
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+@pytest.mark.usefixtures("as_root")
 def test_what_may_not_be_read_is_named_and_never_left_out(open_folder: Path) -> None:
     (open_folder / "config").mkdir()
     path = open_folder / "config" / "a.json"

@@ -181,12 +181,11 @@ print(info.failed and f"{info.failed.name}: {info.failed.message}")
 
 
 def as_nobody(path: Path) -> str:
-    if os.geteuid() != 0:
-        pytest.skip("only root can act as another user")
     done = subprocess.run([sys.executable, "-c", _AS_NOBODY, str(path)], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
+@pytest.mark.usefixtures("as_root")
 def test_a_folder_or_file_that_may_not_be_read_is_named(open_folder: Path) -> None:
     inner = open_folder / "inner"
     inner.mkdir()
@@ -198,6 +197,7 @@ def test_a_folder_or_file_that_may_not_be_read_is_named(open_folder: Path) -> No
     assert as_nobody(source.path) == f"Folder: “{inner}” may not be read."
 
 
+@pytest.mark.usefixtures("as_root")
 def test_a_log_that_a_crash_left_is_not_recovered_by_a_stranger(open_folder: Path) -> None:
     source = make(open_folder / "a.db")
     crash = "import apsw, os, sys; d = apsw.Connection(sys.argv[1]); d.execute('CREATE TABLE x(y)'); os._exit(0)"

@@ -40,7 +40,7 @@ def test_a_restored_file_is_equal_and_alone(tmp_path: Path, spool: Path) -> None
     assert ENGINE.snapshot(copy).values["user_version"] == 7
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@pytest.mark.usefixtures("as_root")
 def test_the_owner_comes_back(tmp_path: Path, spool: Path) -> None:
     source = make(tmp_path / "a.db")
     os.chown(source.path, 65534, 65534)
