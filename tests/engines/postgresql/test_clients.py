@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 
 from dbadmin.engines.postgresql import clients, fetch
 from dbadmin.engines.postgresql.clients import ClientSet, dump_client, restore_client
@@ -98,3 +100,10 @@ def test_a_client_without_zstd_dumps_with_gzip(
     made = dump(source, tmp_path)
     assert made.client_version.startswith("15.")
     assert list((tmp_path / "dump").glob("*.dat.gz"))
+
+
+@pytest.mark.postgresql
+def test_the_command_lists_the_clients(servers: Servers, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("clients", "list", "--json")
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert {"major": 16, "zstd": True} in [{key: row[key] for key in ("major", "zstd")} for row in results]

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
+import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +37,28 @@ def ours(server: Cluster, source: PostgreSQLConnection) -> list[tuple]:
         "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'dbadmin%%'"
         f" AND datname = '{source.dbname}'",
     )
+
+
+def command_lines(folder: Path) -> list[str]:
+    """Return the command lines of programs that work in a folder."""
+    lines = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(file.read_bytes().decode(errors="replace").replace("\0", " "))
+    return [line for line in lines if str(folder) in line]
+
+
+def dump_with(programs: Path, source: PostgreSQLConnection, spool: Path) -> None:
+    """In a new process, where nobody said yet where programs are."""
+    clients.configure([programs])
+    dump(source, spool)
+
+
+def eventually(true: Callable[[], bool], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 class CancelWhenRunning(Recorder):
@@ -90,6 +116,20 @@ def test_cancelling_leaves_no_process_and_no_session(
     assert progress.pids
     assert not [pid for pid in progress.pids if Path(f"/proc/{pid}").exists()]
     assert ours(server, source) == []
+
+
+def test_killing_us_leaves_no_process_and_no_session(
+    server: Cluster, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    source = make_database(server, "CREATE SEQUENCE held")
+    child = multiprocessing.get_context("spawn").Process(target=dump_with, args=(server.bin_folder, source, tmp_path))
+    with dumping_that_waits(source):
+        child.start()
+        eventually(lambda: any("pg_dump" in line for line in command_lines(tmp_path)))
+        os.kill(child.pid or 0, signal.SIGKILL)
+        eventually(lambda: not command_lines(tmp_path))
+        eventually(lambda: ours(server, source) == [])
+    child.join()
 
 
 def test_cancelling_works_while_another_session_holds_a_table(
