@@ -61,7 +61,7 @@ def backup(request: HttpRequest, pk: int) -> HttpResponse:
         "restores": found.restores.select_related("job")[:SHOWN_NAMES],
         "steps": steps_without_dbadmin(found, members),
         "is_stored": found.state != BackupState.DELETED,
-        "has_sql": found.database.engine == EngineName.POSTGRESQL,
+        "has_sql": found.database.engine != EngineName.FILES,
     }
     return render(request, "dbadmin/backup.html", context | _tables(found, request.GET.get("tables", "")))
 

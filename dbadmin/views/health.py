@@ -60,7 +60,7 @@ def health(request: HttpRequest) -> HttpResponse:
     findings = Finding.objects.open().filter(database__in=[entry.database for entry in databases])
     context = {
         "filter": chosen,
-        "situation": _situation(databases),
+        "situation": _of_one(databases[0]) if one and databases else _of_all(databases),
         "findings": sorted(findings.select_related("database__application"), key=_by_urgency),
         "databases": _narrowed(databases, verdict) if verdict else databases,
         "stale_count": sum(entry.is_stale for entry in databases),
@@ -126,7 +126,14 @@ def _narrowed(databases: list[DatabaseHealth], verdict: str) -> list[DatabaseHea
     return kept
 
 
-def _situation(databases: list[DatabaseHealth]) -> str:
+def _of_one(entry: DatabaseHealth) -> str:
+    if entry.verdict == Verdict.OK:
+        return _("is well")
+    unknown = entry.verdict == Verdict.UNKNOWN
+    return _("nobody can say how it is") if unknown else _("needs attention")
+
+
+def _of_all(databases: list[DatabaseHealth]) -> str:
     total = len(databases)
     bad = sum(entry.verdict in (Verdict.CRITICAL, Verdict.WARNING) for entry in databases)
     unknown = sum(entry.verdict == Verdict.UNKNOWN for entry in databases)

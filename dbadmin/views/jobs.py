@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from dbadmin import audit
+from dbadmin.choices import Scope
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.filters import JobFilter
 from dbadmin.jobs import queue
@@ -41,7 +42,12 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     found = _job(pk)
     shown = ALL_LINES if request.GET.get("lines") == "all" else SHOWN_LINES
     lines = list(found.log_lines.order_by("-id")[: shown + 1])[::-1]
-    context = {"job": found, "has_earlier_lines": len(lines) > shown} | _log(found, lines[-shown:], 0)
+    context = {
+        "job": found,
+        "scope": Scope(found.params["scope"]).label if found.params.get("scope") in Scope.values else "",
+        "has_earlier_lines": len(lines) > shown,
+    }
+    context |= _log(found, lines[-shown:], 0)
     return render(request, "dbadmin/job.html", context)
 
 
@@ -54,6 +60,13 @@ def live(request: HttpRequest, pk: int) -> HttpResponse:
     if not found.is_active:
         response.headers["HX-Trigger"] = "job-finished"
     return response
+
+
+@requires("dbadmin.view_job")
+@require_safe
+def row(request: HttpRequest, pk: int) -> HttpResponse:
+    """The row of the list, which asks again only while the job is active."""
+    return render(request, "dbadmin/_job_row.html", {"job": _job(pk)})
 
 
 @requires("dbadmin.view_job")

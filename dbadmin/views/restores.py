@@ -32,7 +32,7 @@ def new(request: HttpRequest, pk: int) -> HttpResponse:
     is_chosen = "target" in request.GET
     form = RestoreForm(request.GET if is_chosen else None, backup=backup)
     context = {"backup": backup, "form": form, "proposed": proposed_name(backup)}
-    if is_chosen and form.is_valid():
+    if is_chosen and "change" not in request.GET and form.is_valid():
         context["preflight"] = look_ahead(
             backup=backup,
             beside=form.cleaned_data["server"],

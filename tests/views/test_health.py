@@ -41,6 +41,15 @@ def test_a_database_that_was_never_checked_is_not_well(viewer: Client) -> None:
     assert "Never checked, so nobody can say." in viewer.get("/health/").content.decode()
 
 
+def test_one_database_has_its_own_sentence(viewer: Client) -> None:
+    database = make_database(slug="camp")
+    assert heading(viewer, database="camp") == "nobody can say how it is"
+    answer(database, "ok")
+    assert heading(viewer, database="camp") == "is well"
+    answer(database, "critical", "content")
+    assert heading(viewer, database="camp") == "needs attention"
+
+
 def test_an_old_answer_is_not_well(viewer: Client) -> None:
     answer(make_database(), "ok", minutes=31)
     assert heading(viewer) == "Nobody can say how 1 of 1 databases is"

@@ -63,6 +63,14 @@ def test_the_live_part_asks_again_only_while_the_job_is_active(viewer: Client) -
     assert response["HX-Trigger"] == "job-finished"
 
 
+def test_a_row_of_the_list_asks_again_only_while_its_job_is_active(viewer: Client) -> None:
+    url = reverse("job-row", args=[running().pk])
+    assert "hx-get" in viewer.get("/jobs/").content.decode()
+    assert "hx-get" in viewer.get(url).content.decode()
+    Job.objects.update(state="failed")
+    assert "hx-get" not in viewer.get(url).content.decode()
+
+
 def test_the_log_continues_after_the_last_line(viewer: Client) -> None:
     job = running()
     first, second = write(job, "one", "two")
@@ -141,6 +149,6 @@ def test_viewers_see_but_do_not_cancel(viewer: Client, operator: Client, client:
     assert url not in viewer.get(job.get_absolute_url()).content.decode()
     assert viewer.post(url).status_code == 403
     assert operator.get(url).status_code == 405
-    for name in ("job", "job-live", "job-log"):
+    for name in ("job", "job-live", "job-row", "job-log"):
         assert client.get(reverse(name, args=[job.pk])).status_code == 302
         assert viewer.post(reverse(name, args=[job.pk])).status_code == 405

@@ -72,6 +72,12 @@ def test_a_server_that_does_not_answer_stops_it(admin: Client, backup: Backup) -
     assert verdicts(ask(admin, backup, server="gone", target="copy.db"))["Server and tools"] == "critical"
 
 
+def test_what_was_chosen_can_be_changed(admin: Client, backup: Backup) -> None:
+    response = ask(admin, backup, server="shop", target="copy.db", change="1")
+    assert "preflight" not in response.context
+    assert 'value="copy.db"' in response.content.decode()
+
+
 def test_confirming_starts_one_job_and_goes_to_it(admin: Client, backup: Backup) -> None:
     response = start(admin, backup, target="copy.db", reason="Ticket 7")
     job = Job.objects.get()
