@@ -50,6 +50,7 @@ urlpatterns = [
     path("jobs/", jobs.jobs, name="jobs"),
     path("jobs/<int:pk>/", jobs.job, name="job"),
     path("jobs/<int:pk>/live/", jobs.live, name="job-live"),
+    path("jobs/<int:pk>/row/", jobs.row, name="job-row"),
     path("jobs/<int:pk>/log/", jobs.log, name="job-log"),
     path("jobs/<int:pk>/cancel/", jobs.cancel, name="job-cancel"),
     # Health

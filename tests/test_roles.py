@@ -42,6 +42,7 @@ NEEDED = {
     "jobs": "view_job",
     "job": "view_job",
     "job-live": "view_job",
+    "job-row": "view_job",
     "job-log": "view_job",
     "job-cancel": "cancel_job",
     "health": "view_finding",
