@@ -151,6 +151,7 @@ def test_a_backup_is_restored_beside_the_original_and_reported(page: Page, shop:
     page.wait_for_url("**/jobs/*/")
     with worker(Job.objects.get(kind="restore")):
         page.get_by_role("link", name="Show the report").click()
+    assert Job.objects.get(kind="restore").state == "succeeded", Restore.objects.get().lines
     expect(page.get_by_role("heading", level=1)).to_have_text("Restored; everything is equal to the backup")
     assert (tmp_path / "copy.db").stat().st_size > 20_000_000
 
