@@ -16,6 +16,11 @@ from dbadmin.engines.postgresql.cluster import Cluster
 from dbadmin.exceptions import ToolMissing
 
 VERSIONS = (15, 16, 17, 18)
+# Where fetched programs are kept: root's home would be out of reach for the user that servers run as.
+CACHE = Path(
+    os.environ.get("DBADMIN_TEST_POSTGRESQL")
+    or ("/var/cache/dbadmin/postgresql" if os.geteuid() == 0 else Path.home() / ".cache/dbadmin/postgresql")
+)
 PASSWORD = "pass word's \\ 密"
 
 
@@ -75,23 +80,15 @@ def absent(reason: str) -> None:
     pytest.skip(reason)
 
 
-def cache_folder() -> Path:
-    """Where fetched programs are kept: reachable for the user that servers run as."""
-    if chosen := os.environ.get("DBADMIN_TEST_POSTGRESQL"):
-        return Path(chosen)
-    return Path("/var/cache/dbadmin/postgresql") if os.geteuid() == 0 else Path.home() / ".cache/dbadmin/postgresql"
-
-
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     folder = Path(tempfile.mkdtemp(prefix="dbadmin-servers-"))
     folder.chmod(0o755)
-    cache = cache_folder()
-    clients.configure(settings.POSTGRESQL_BIN, fetched=cache, jobs=2)
-    running = Servers(folder, cache)
+    clients.configure(settings.POSTGRESQL_BIN, fetched=CACHE, jobs=2)
+    running = Servers(folder, CACHE)
     # Of the clients only 15 may be the system's: the one for servers up to 16 is always wanted.
     try:
-        fetch.install(16, cache)
+        fetch.install(16, CACHE)
         yield running
     except ToolMissing as error:
         absent(f"PostgreSQL's programs are not here: {error}")

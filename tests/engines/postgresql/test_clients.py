@@ -12,7 +12,7 @@ from dbadmin.engines.postgresql import clients, fetch
 from dbadmin.engines.postgresql.clients import ClientSet, dump_client, restore_client
 from dbadmin.exceptions import Refused, ToolMissing, ValidationFailed
 from tests.engines.postgresql.conftest import MakeDatabase, dump
-from tests.servers import Servers, cache_folder
+from tests.servers import CACHE, Servers
 
 
 def sets(*versions: str) -> list[ClientSet]:
@@ -78,7 +78,7 @@ def test_a_missing_library_is_named(tmp_path: Path) -> None:
 @pytest.fixture
 def configured_again() -> Iterator[None]:
     yield
-    clients.configure(settings.POSTGRESQL_BIN, fetched=cache_folder(), jobs=2)
+    clients.configure(settings.POSTGRESQL_BIN, fetched=CACHE, jobs=2)
 
 
 def test_programs_that_do_not_run_and_wrappers_are_no_clients(tmp_path: Path, configured_again: None) -> None:
