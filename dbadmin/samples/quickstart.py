@@ -15,16 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import apsw
+import psycopg
 from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
 
 from dbadmin import audit
 from dbadmin.engines.postgresql.cluster import Cluster
-from dbadmin.exceptions import UsageError
+from dbadmin.exceptions import DatabaseError, UsageError
 from dbadmin.management.commands.serve import prepare, require_free
 from dbadmin.models import Database
 from dbadmin.samples import once
-from dbadmin.samples.applications import copy_projects
+from dbadmin.samples.applications import SMALL, copy_projects
 from dbadmin.samples.embedded import embedded_cluster
 from dbadmin.samples.files import create_files
 from dbadmin.samples.lock import only_one
@@ -36,6 +38,7 @@ from dbadmin.text import Text
 ADMINISTRATOR = "admin"
 HOST = "127.0.0.1"
 PORTS_TRIED = 100
+LAST_PORT = 65535
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # without those that look like others
 ANSWER_SECONDS = 60
 ANSWER_POLL_SECONDS = 0.1
@@ -82,17 +85,15 @@ def administrator() -> str:
 
 def free_port(first: int, say: Say) -> int:
     """Return the first port from ``first`` on that nobody listens on; ``UsageError`` when there is none."""
-    for port in range(first, first + PORTS_TRIED):
-        try:
-            require_free(HOST, port)
-        except UsageError:
-            if port == first + PORTS_TRIED - 1 or port >= 65535:
-                raise
-            continue
-        if port != first:
-            say(Text("Port {first} is in use; this is port {port}.", first=first, port=port))
-        return port
-    raise AssertionError  # the loop returns or raises
+    if not 1 <= first <= LAST_PORT:
+        raise UsageError(Text("A port is a number from 1 to {last}, not {port}.", last=LAST_PORT, port=first))
+    port = next((port for port in range(first, min(first + PORTS_TRIED, LAST_PORT + 1)) if _is_free(port)), None)
+    if port is None:
+        require_free(HOST, first)  # says why
+        return first
+    if port != first:
+        say(Text("Port {first} is in use; this is port {port}.", first=first, port=port))
+    return port
 
 
 def when_answered(address: str, tell: Callable[[], None]) -> None:
@@ -106,15 +107,7 @@ def prove(ready: Ready) -> list[once.Step]:
 
 
 def _samples(home: Path, cluster: Cluster, *, rows: str, say: Say) -> list[Database]:
-    server = cluster.connection()
-    if made := create_postgresql(server.parameters(), rows):
-        say(Text("Made the PostgreSQL databases {names}.", names=", ".join(made)))
-    folder = home / "samples"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    create_sqlite(folder / "mangaanime.sqlite3", rows)
-    create_files(folder / "comet-bot")
-    copy_projects(folder / "projects")
-    register_storage(home / "archives")
+    server, folder = cluster.connection(), home / "samples"
     places = Places(
         postgresql={"host": server.host, "port": server.port, "user": server.user},
         password=server.password,
@@ -122,7 +115,38 @@ def _samples(home: Path, cluster: Cluster, *, rows: str, say: Say) -> list[Datab
         files=folder / "comet-bot",
         projects=folder / "projects",
     )
+    with _sentences():
+        made = create_postgresql(server.parameters(), rows)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        create_sqlite(places.sqlite, rows)
+        create_files(places.files)
+        copy_projects(places.projects)
+    if made:
+        say(Text("Made the PostgreSQL databases {names}.", names=", ".join(made)))
+    elif rows != SMALL:
+        say(Text("The samples are there already; --rows changes nothing. For others choose another --home."))
+    register_storage(home / "archives")
     return register(places)
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Say in a sentence why the samples could not be made, such as a full disk; the next start goes on from there."""
+    try:
+        yield
+    except (psycopg.Error, apsw.Error, OSError) as error:
+        raise DatabaseError(
+            Text("The samples could not be made: {reason}", reason=str(error).strip()),
+            Text("Mend that and start again."),
+        ) from error
+
+
+def _is_free(port: int) -> bool:
+    try:
+        require_free(HOST, port)
+    except UsageError:
+        return False
+    return True
 
 
 def _protect_catalogue() -> None:
