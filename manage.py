@@ -17,7 +17,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     try:
         execute_from_command_line(sys.argv)
-    except home.HomeUnusable as error:
+    except home.Unusable as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class HomeUnusable(Exception):
+class Unusable(Exception):
     """The home folder cannot be made, read or written. Its text is a sentence for the person who started us."""
 
 
@@ -24,11 +24,11 @@ def choose(argv: Sequence[str]) -> None:
 
 @contextmanager
 def usable(home: Path) -> Iterator[None]:
-    """Turn what the operating system says about the home folder into ``HomeUnusable``."""
+    """Turn what the operating system says about the home folder into ``Unusable``."""
     try:
         yield
     except OSError as error:
-        raise HomeUnusable(
+        raise Unusable(
             f"The home folder {home} cannot be used: {error.strerror}. Make it readable and writable for this user, "
             "or choose another one with DBADMIN_HOME (quickstart: --home)."
         ) from error

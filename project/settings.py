@@ -13,6 +13,7 @@ import environ
 from cryptography.fernet import Fernet
 from django.utils.translation import gettext_lazy as _
 
+from project.catalogue import catalogue
 from project.home import secret, usable
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -85,16 +86,9 @@ TEMPLATES = [
 
 # Not written as a URL: any character may be in the folder's name.
 CATALOGUE: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(HOME / "catalogue.sqlite3")}
-DATABASES = {"default": env.db_url("DATABASE_URL") if env.str("DATABASE_URL", default="") else CATALOGUE}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
-    }
-else:
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# DBADMIN_DATABASE_URL is for a shell in which DATABASE_URL is an application's.
+CATALOGUE_URL = env.str("DBADMIN_DATABASE_URL", default="") or env.str("DATABASE_URL", default="")
+DATABASES = {"default": catalogue(CATALOGUE_URL, HOME / "catalogue.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["long", "short"]}}

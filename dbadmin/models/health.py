@@ -23,6 +23,8 @@ class CheckResult(models.Model):
 
     class Meta:
         ordering = ["database", "check_id"]
+        verbose_name = _("check result")
+        verbose_name_plural = _("check results")
         permissions = [("run_checks", "Can run health checks")]
         constraints = [models.UniqueConstraint(fields=["database", "check_id"], name="one_result_per_check")]
 
@@ -54,6 +56,8 @@ class Finding(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name = _("finding")
+        verbose_name_plural = _("findings")
         constraints = [
             models.UniqueConstraint(
                 fields=["database", "check_id"],

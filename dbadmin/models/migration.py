@@ -23,6 +23,8 @@ class MigrationStatus(models.Model):
 
     class Meta:
         ordering = ["database", "tool"]
+        verbose_name = _("migration status")
+        verbose_name_plural = _("migration statuses")
         constraints = [models.UniqueConstraint(fields=["database", "tool"], name="one_status_per_tool")]
 
     def __str__(self) -> str:
@@ -46,6 +48,8 @@ class AppliedMigration(models.Model):
 
     class Meta:
         ordering = ["database", "tool", "position"]
+        verbose_name = _("applied migration")
+        verbose_name_plural = _("applied migrations")
         constraints = [models.UniqueConstraint(fields=["database", "tool", "revision"], name="one_row_per_revision")]
 
     def __str__(self) -> str:

@@ -49,7 +49,7 @@ class Command(VerbCommand):
 
 def prepare() -> None:
     """Bring catalogue and static files up to date."""
-    call_command("migrate", interactive=False, verbosity=0)
+    call_command("migrate", interactive=False, verbosity=0, skip_checks=False)
     call_command("collectstatic", interactive=False, verbosity=0)
     connections.close_all()  # whoever only supervises from now on needs none
 

@@ -1,0 +1,37 @@
+"""The catalogue's connection, from a URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from project.home import Unusable
+
+KNOWN = ("sqlite:", "postgres:", "postgresql:", "psql:", "pgsql:")
+
+
+def catalogue(url: str, default: Path) -> dict[str, Any]:
+    """Return Django's settings of the catalogue: of ``url``, else the SQLite file ``default``.
+
+    ``Unusable`` for a URL that is an application's, not ours.
+    """
+    if url and not url.startswith(KNOWN):
+        raise Unusable(
+            f"DATABASE_URL begins with “{url.partition('://')[0]}://”, which looks like the URL of one of your "
+            "applications; dbadmin keeps its own catalogue there. Set DBADMIN_DATABASE_URL, for example to "
+            "sqlite:////var/lib/dbadmin/catalogue.sqlite3."
+        )
+    sqlite = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(default)}  # a path may hold what a URL may not
+    found: dict[str, Any] = environ.Env.db_url_config(url) if url else sqlite
+    if found["ENGINE"] == "django.db.backends.sqlite3":
+        found["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
+        }
+    else:
+        found["CONN_MAX_AGE"] = 60
+        found["CONN_HEALTH_CHECKS"] = True
+    return found
