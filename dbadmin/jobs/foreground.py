@@ -29,26 +29,27 @@ def work_on(
 ) -> Job:
     """Make a job, work on it in this process, and return it ended; how it ended is in the row.
 
-    ``Refused`` when such a job is active. Ctrl-C and SIGTERM cancel it and clean up before they pass on.
+    ``Refused`` when such a job is active. Ctrl-C and SIGTERM cancel it, clean up and end the program.
     """
     job, created = enqueue(kind, database, actor=actor, params=params, ring=False)
     if not created:
         raise Refused(
             Text("Job {job} does this already.", job=job.pk), Text("Wait until it is over, or cancel it first.")
         )
-    with _terminated_as_exit():
+    with _signals_as_exit():
         return run_now(job, echo=echo)
 
 
 @contextmanager
-def _terminated_as_exit() -> Iterator[None]:
-    """Let SIGTERM run the cleaning up that an exception runs; by default Python ends on the spot."""
+def _signals_as_exit() -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C run the cleaning up that an exception runs, and leave without a traceback."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

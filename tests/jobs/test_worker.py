@@ -124,6 +124,18 @@ def test_kill_9_during_a_restore_leaves_no_half_made_file(database: Database, st
     assert not list(tmp_path.glob(".dbadmin-*"))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_interrupted_cancels_its_job(number: int, database: Database, storage: Storage) -> None:
+    with supervised("backup", "run", "large") as command:
+        job = until(lambda: Job.objects.filter(state=JobState.RUNNING).first())
+        until(lambda: any(path.stat().st_size for path in spools()[0].glob("*")) if spools() else False)
+        command.send_signal(number)
+        assert command.wait(10) == 128 + number
+    job.refresh_from_db()
+    assert job.state == JobState.CANCELLED
+    assert nothing_is_left(storage)
+
+
 def test_long_work_does_not_block_short_work(job: Job, database: Database) -> None:
     with supervised("worker", "--workers", "1", "--tick", "60"):
         worker = frozen_in_the_middle(job)
