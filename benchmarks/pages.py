@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 REPEAT = 15
@@ -80,7 +81,9 @@ def _pages() -> Iterator[tuple[str, str]]:
     yield "Backups, damaged", f"{backups}?state=damaged"
     yield "Backups, available", f"{backups}?state=available"
     yield "Backups, schema only", f"{backups}?scope=schema"
-    yield "Backups, two months", f"{backups}?since=2026-05-01&until=2026-06-30"
+    since, until = (f"{middle.finished_at + timedelta(days=days):%Y-%m-%d}" for days in (0, 60))
+    yield "Backups, two months", f"{backups}?since={since}&until={until}"
+    yield "Backups, two months, by size", f"{backups}?since={since}&until={until}&sort=largest"
     yield "Backups, text of one key", f"{backups}?text={newest.key[-8:]}"
     yield "Backups, text in none", f"{backups}?text=nowhere"
     yield "Backup", reverse("backup", args=[newest.pk])

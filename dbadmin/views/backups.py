@@ -19,13 +19,13 @@ from dbadmin.backups.verify import require_stored, verify_backup
 from dbadmin.choices import BackupState, EngineName, JobKind, Scope
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.filters import BackupFilter
-from dbadmin.jobs.queue import enqueue
 from dbadmin.models import Application, Backup, Database
 from dbadmin.progress import Silent
 from dbadmin.views.access import requires
 from dbadmin.views.byhand import steps_without_dbadmin
 from dbadmin.views.failures import failed
 from dbadmin.views.paging import Order, paginate
+from dbadmin.views.starting import start_all, start_one
 
 SORTS = {
     "": Order(field="finished_at"),
@@ -71,19 +71,7 @@ def backup(request: HttpRequest, pk: int) -> HttpResponse:
 def run(request: HttpRequest, slug: str) -> HttpResponse:
     """Back up one database now, or go to the backup that is already under way."""
     database = get_object_or_404(Database.objects.registered(), slug=slug)
-    try:
-        job, is_new = enqueue(
-            JobKind.BACKUP,
-            database,
-            actor=audit.from_request(request),
-            params={"scope": _scope(request)},
-            reason=request.POST.get("reason", ""),
-        )
-    except DbadminError as error:
-        return failed(request, error, back_to=database.get_absolute_url())
-    if not is_new:
-        messages.info(request, _("A backup of {name} is already under way: this one.").format(name=database))
-    return redirect(job)
+    return start_one(request, JobKind.BACKUP, database, params={"scope": _scope(request)})
 
 
 @requires("dbadmin.run_backup")
@@ -93,18 +81,9 @@ def run_all(request: HttpRequest) -> HttpResponse:
     databases = Database.objects.registered()
     if slug := request.POST.get("application"):
         databases = databases.filter(application=get_object_or_404(Application, slug=slug))
-    started = 0
-    for database in databases:
-        try:
-            _job, is_new = enqueue(
-                JobKind.BACKUP, database, actor=audit.from_request(request), params={"scope": Scope.FULL.value}
-            )
-            started += is_new
-        except DbadminError as error:
-            messages.error(request, f"{database}: {error}")
-    messages.success(
-        request, ngettext("{count} backup started.", "{count} backups started.", started).format(count=started)
-    )
+    started = start_all(request, JobKind.BACKUP, databases, params={"scope": Scope.FULL.value})
+    said = ngettext("{count} backup started.", "{count} backups started.", started)
+    messages.success(request, said.format(count=started))
     return redirect(f"{reverse('jobs')}?kind=backup")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import groupby
@@ -15,17 +14,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from dbadmin import audit
 from dbadmin.choices import JobKind, Verdict
-from dbadmin.exceptions import DbadminError
 from dbadmin.forms.filters import HealthFilter
 from dbadmin.health import checks as checks  # registers them
 from dbadmin.health.registry import labels
-from dbadmin.jobs.queue import enqueue
 from dbadmin.models import CheckResult, Database, Finding
 from dbadmin.models.database import DatabaseQuerySet
 from dbadmin.text import Text
 from dbadmin.views.access import requires
+from dbadmin.views.starting import start_all, start_one
 
 # Answers older than this say nothing about now: the worker or the tick has stopped.
 STALE = timedelta(minutes=30)
@@ -74,23 +71,9 @@ def health(request: HttpRequest) -> HttpResponse:
 def run(request: HttpRequest) -> HttpResponse:
     """Check one database, or all of them, now."""
     databases = Database.objects.registered()
-    slug = request.POST.get("database", "")
-    if slug:
-        job, _is_new = enqueue(
-            JobKind.HEALTH, get_object_or_404(databases, slug=slug), actor=audit.from_request(request)
-        )
-        return redirect(job)
-    return _run_for_all(request, databases)
-
-
-def _run_for_all(request: HttpRequest, databases: Iterable[Database]) -> HttpResponse:
-    count = 0
-    for database in databases:
-        try:
-            enqueue(JobKind.HEALTH, database, actor=audit.from_request(request))
-            count += 1
-        except DbadminError as error:
-            messages.error(request, f"{database}: {error}")
+    if slug := request.POST.get("database", ""):
+        return start_one(request, JobKind.HEALTH, get_object_or_404(databases, slug=slug), back_to="health")
+    count = start_all(request, JobKind.HEALTH, databases)
     said = ngettext("{count} database is being checked.", "{count} databases are being checked.", count)
     messages.success(request, said.format(count=count))
     return redirect("health")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -11,14 +10,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from dbadmin import audit
 from dbadmin.choices import EngineName, JobKind
-from dbadmin.exceptions import DbadminError
 from dbadmin.forms.filters import MigrationFilter
-from dbadmin.jobs.queue import enqueue
 from dbadmin.models import AppliedMigration, Database, MigrationStatus
 from dbadmin.models.database import DatabaseQuerySet
 from dbadmin.views.access import requires
+from dbadmin.views.starting import start_all, start_one
 
 
 @requires("dbadmin.view_appliedmigration")
@@ -45,21 +42,9 @@ def migrations(request: HttpRequest) -> HttpResponse:
 def read(request: HttpRequest) -> HttpResponse:
     """Read the history of one database, or of all that can have one, now."""
     databases = _sql_databases()
-    if slug := request.POST.get("database"):
-        database = get_object_or_404(databases, slug=slug)
-        job, _is_new = enqueue(JobKind.HISTORY, database, actor=audit.from_request(request))
-        return redirect(job)
-    return _read_all(request, databases)
-
-
-def _read_all(request: HttpRequest, databases: Iterable[Database]) -> HttpResponse:
-    count = 0
-    for database in databases:
-        try:
-            enqueue(JobKind.HISTORY, database, actor=audit.from_request(request))
-            count += 1
-        except DbadminError as error:
-            messages.error(request, f"{database}: {error}")
+    if slug := request.POST.get("database", ""):
+        return start_one(request, JobKind.HISTORY, get_object_or_404(databases, slug=slug), back_to="migrations")
+    count = start_all(request, JobKind.HISTORY, databases)
     said = ngettext(
         "The history of {count} database is being read.", "The histories of {count} databases are being read.", count
     )
