@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 import apsw
+import django.db
 import psycopg
 from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
@@ -61,12 +62,15 @@ def prepared(home: Path, *, rows: str, say: Say) -> Iterator[Ready]:
     """
     with _interruptible(), only_one(home):
         say(Text("Home folder: {home}", home=str(home)))
-        prepare()
-        _protect_catalogue()
-        cluster = embedded_cluster(home, say=say)
+        with _sentences(home):
+            prepare()
+            _protect_catalogue()
+            cluster = embedded_cluster(home, say=say)
         try:
-            cluster.start()
-            yield Ready(cluster=cluster, databases=_samples(home, cluster, rows=rows, say=say))
+            with _sentences(home):
+                cluster.start()
+                databases = _samples(home, cluster, rows=rows, say=say)
+            yield Ready(cluster=cluster, databases=databases)
         finally:
             cluster.stop()
 
@@ -115,12 +119,11 @@ def _samples(home: Path, cluster: Cluster, *, rows: str, say: Say) -> list[Datab
         files=folder / "comet-bot",
         projects=folder / "projects",
     )
-    with _sentences():
-        made = create_postgresql(server.parameters(), rows)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        create_sqlite(places.sqlite, rows)
-        create_files(places.files)
-        copy_projects(places.projects)
+    made = create_postgresql(server.parameters(), rows)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    create_sqlite(places.sqlite, rows)
+    create_files(places.files)
+    copy_projects(places.projects)
     if made:
         say(Text("Made the PostgreSQL databases {names}.", names=", ".join(made)))
     elif rows != SMALL:
@@ -130,14 +133,14 @@ def _samples(home: Path, cluster: Cluster, *, rows: str, say: Say) -> list[Datab
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
-    """Say in a sentence why the samples could not be made, such as a full disk; the next start goes on from there."""
+def _sentences(home: Path) -> Iterator[None]:
+    """Say in a sentence what is in the way, such as a full disk; the next start goes on from there."""
     try:
         yield
-    except (psycopg.Error, apsw.Error, OSError) as error:
+    except (psycopg.Error, apsw.Error, django.db.Error, OSError) as error:
         raise DatabaseError(
-            Text("The samples could not be made: {reason}", reason=str(error).strip()),
-            Text("Mend that and start again."),
+            Text("{home} could not be prepared: {reason}.", home=str(home), reason=str(error).strip()),
+            Text("Check that it may be written and has free space, then start again."),
         ) from error
 
 
