@@ -74,7 +74,7 @@ def run(request: HttpRequest) -> HttpResponse:
     if slug := request.POST.get("database", ""):
         return start_one(request, JobKind.HEALTH, get_object_or_404(databases, slug=slug), back_to="health")
     count = start_all(request, JobKind.HEALTH, databases)
-    said = ngettext("{count} database is being checked.", "{count} databases are being checked.", count)
+    said = ngettext("{count} health check started.", "{count} health checks started.", count)
     messages.success(request, said.format(count=count))
     return redirect("health")
 

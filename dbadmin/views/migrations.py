@@ -45,9 +45,7 @@ def read(request: HttpRequest) -> HttpResponse:
     if slug := request.POST.get("database", ""):
         return start_one(request, JobKind.HISTORY, get_object_or_404(databases, slug=slug), back_to="migrations")
     count = start_all(request, JobKind.HISTORY, databases)
-    said = ngettext(
-        "The history of {count} database is being read.", "The histories of {count} databases are being read.", count
-    )
+    said = ngettext("Reading {count} history started.", "Reading {count} histories started.", count)
     messages.success(request, said.format(count=count))
     return redirect("migrations")
 

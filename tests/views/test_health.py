@@ -119,8 +119,16 @@ def test_check_now_asks_for_all_or_for_one(operator: Client) -> None:
     job = Job.objects.get()
     assert (response.url, job.database, job.kind) == (job.get_absolute_url(), camp, "health")
     response = operator.post("/health/run/", follow=True)
-    assert "2 databases are being checked." in response.content.decode()
+    assert "1 health check started." in response.content.decode()
     assert Job.objects.count() == 2
+
+
+def test_asking_twice_leads_to_the_same_check(operator: Client) -> None:
+    make_database(slug="camp")
+    first = operator.post("/health/run/", {"database": "camp"})
+    second = operator.post("/health/run/", {"database": "camp"}, follow=True)
+    assert second.redirect_chain == [(first.url, 302)]
+    assert "already under way" in second.content.decode()
 
 
 def test_viewers_do_not_check(viewer: Client, operator: Client, client: Client) -> None:
