@@ -13,6 +13,7 @@ from django.utils import timezone
 from dbadmin.charts import Day
 from dbadmin.choices import BackupState, JobKind, JobState, Scope, Verdict
 from dbadmin.models import Application, Backup, CheckResult, Database, Finding, Job, MigrationStatus
+from dbadmin.models.job import WRITERS
 from dbadmin.strips import strips
 
 WORST_FIRST = (Verdict.CRITICAL, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
@@ -189,5 +190,6 @@ def _failures(databases: Mapping[int, Database]) -> Iterator[Attention]:
     jobs = Job.objects.filter(pk__in=[pk for row in ids for pk in row if pk], state__in=UNMENDED).defer("traceback")
     for job in jobs:
         if job.database_id in databases:
+            verdict = Verdict.CRITICAL if job.kind in WRITERS else Verdict.WARNING
             since = job.finished_at or job.created_at
-            yield Attention(database=databases[job.database_id], verdict=Verdict.CRITICAL, since=since, job=job)
+            yield Attention(database=databases[job.database_id], verdict=verdict, since=since, job=job)
