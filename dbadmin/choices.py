@@ -58,6 +58,9 @@ class JobKind(models.TextChoices):
     RESTORE = "restore", _("Restore")
     HEALTH = "health", _("Health check")
     HISTORY = "history", _("Read migration history")
+    VERIFY = "verify", _("Verify")
+    DRILL = "drill", _("Drill")
+    UNDO = "undo", _("Undo a restore")
 
 
 class JobState(ColouredChoices):
@@ -90,6 +93,39 @@ class RestoreState(ColouredChoices):
     EXACT = "exact", "green", _("Restored exactly")
     DIFFERENT = "different", "yellow", _("Restored with differences")
     FAILED = "failed", "red", _("Failed, target unchanged")
+    UNDONE = "undone", "secondary", _("Undone")
+
+
+class RestoreMode(models.TextChoices):
+    """What a restore does to its target."""
+
+    NEW = "new", _("Beside what exists")
+    REPLACE = "replace", _("In place of what exists")
+    TABLES = "tables", _("Named tables")
+
+
+class DrillKind(models.TextChoices):
+    """How much of a backup a drill restores."""
+
+    FULL = "full", _("Full")
+    PARTIAL = "partial", _("Partial")
+
+
+class DrillState(ColouredChoices):
+    """How a drill ended. Only equal facts and sound checks prove a backup."""
+
+    RUNNING = "running", "blue", _("Running")
+    PROVEN = "proven", "green", _("Proven")
+    DIFFERENT = "different", "red", _("Differences found")
+    FAILED = "failed", "red", _("Failed")
+
+
+class AssertionKind(models.TextChoices):
+    """What an assertion expects of the one value that its query returns."""
+
+    FRESHNESS = "freshness", _("A time not older than some hours")
+    COUNT = "count", _("A number within bounds")
+    VALUE = "value", _("Exactly this value")
 
 
 class Verdict(ColouredChoices):

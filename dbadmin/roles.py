@@ -14,11 +14,13 @@ VIEWER = frozenset(
         "view_restore",
         "view_checkresult",
         "view_finding",
+        "view_drill",
+        "view_assertion",
         "view_appliedmigration",
         "view_migrationstatus",
     }
 )
-OPERATOR = VIEWER | {"test_database", "run_backup", "run_checks", "cancel_job", "view_auditevent"}
+OPERATOR = VIEWER | {"test_database", "run_backup", "run_drill", "run_checks", "cancel_job", "view_auditevent"}
 ADMIN = OPERATOR | {
     "add_application",
     "change_application",
@@ -28,6 +30,9 @@ ADMIN = OPERATOR | {
     "download_backup",
     "run_restore",
     "delete_backup",
+    "add_assertion",
+    "change_assertion",
+    "delete_assertion",
     "add_storage",
     "change_storage",
     "delete_storage",

@@ -8,7 +8,7 @@ from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from dbadmin.choices import BackupState, RestoreState, Scope
+from dbadmin.choices import BackupState, RestoreMode, RestoreState, Scope
 from dbadmin.facts import Facts
 from dbadmin.models.database import Database
 from dbadmin.models.job import Job
@@ -47,6 +47,7 @@ class Backup(models.Model):
     facts = models.JSONField(default=dict)
     origin = models.JSONField(default=dict)
     verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
+    proven_at = models.DateTimeField(_("proven at"), null=True, blank=True)
 
     objects = BackupQuerySet.as_manager()
 
@@ -87,12 +88,20 @@ class Restore(models.Model):
 
     backup = models.ForeignKey(Backup, models.PROTECT, related_name="restores", verbose_name=_("backup"))
     job = models.OneToOneField(Job, models.SET_NULL, null=True, blank=True, related_name="restore")
+    mode = models.CharField(_("mode"), max_length=10, choices=RestoreMode, default=RestoreMode.NEW)
     target = models.CharField(_("target"), max_length=300)
+    tables = models.JSONField(default=list, blank=True)
     state = models.CharField(_("state"), max_length=12, choices=RestoreState, default=RestoreState.RUNNING)
     started_at = models.DateTimeField(_("started at"))
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
     lines = models.JSONField(default=list)
     differences = models.JSONField(default=list)
+    safety_backup = models.ForeignKey(
+        Backup, models.SET_NULL, null=True, blank=True, related_name="saved_before", verbose_name=_("safety backup")
+    )
+    # what the engine needs to switch back, and until when it is kept
+    way_back = models.JSONField(default=dict, blank=True)
+    way_back_until = models.DateTimeField(_("can be undone until"), null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]

@@ -64,6 +64,9 @@ class Database(models.Model):
         default=26,
         help_text=_("An older one is a warning, twice as old is critical."),
     )
+    restore_minutes = models.PositiveIntegerField(
+        _("longest acceptable restore (minutes)"), default=60, help_text=_("Compared with what drills measure.")
+    )
     failed_probes = models.PositiveIntegerField(default=0, editable=False)
     checked_at = models.DateTimeField(null=True, editable=False)
     removed_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -16,7 +16,7 @@ from dbadmin.exceptions import Cancelled
 from dbadmin.models.database import Database
 from dbadmin.models.fields import SentenceField
 
-WRITERS = (JobKind.BACKUP, JobKind.RESTORE)
+WRITERS = (JobKind.BACKUP, JobKind.RESTORE, JobKind.UNDO)
 
 
 class JobQuerySet(models.QuerySet["Job"]):
