@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -10,7 +11,7 @@ from django.utils.translation import gettext as _
 
 
 @register(Tags.database)
-def catalogue_is_ours(databases: list[str] | None = None, **_options: Any) -> list[CheckMessage]:
+def catalogue_is_ours(*, databases: Sequence[str] | None = None, **_options: Any) -> list[CheckMessage]:
     """Refuse to put our tables into the database of an application whose DATABASE_URL happens to be set."""
     if "default" not in (databases or []):
         return []

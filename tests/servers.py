@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -39,7 +40,7 @@ class Servers:
             cluster.start()
         return self._started[major]
 
-    def make(self, major: int, name: str, **options: object) -> Cluster:
+    def make(self, major: int, name: str, **options: Any) -> Cluster:
         """Return a server that is not started; the caller stops it."""
         return Cluster(
             folder=self._folder / name, bin_folder=self._programs(major), password=PASSWORD, durable=False, **options

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbadmin.exceptions import ValidationFailed
+from dbadmin.models.database import application_variables
 from dbadmin.sources import Chosen, from_environment, parse_env_file, parse_url
 
 CAMP = "postgresql+asyncpg://postgres:postgres@localhost:5432/camp_backend_db"
@@ -276,3 +277,11 @@ def test_empty_variables_are_not_set_and_parts_take_the_other_variables() -> Non
 def test_an_application_that_uses_its_file_store_is_pointed_out(value: str, said: int) -> None:
     chosen = from_environment({"DATABASE_URL": KNOWLEDGE, "MKS_USE_POSTGRESQL": value}).require()
     assert len(chosen.remarks) == said
+
+
+def test_the_url_of_our_own_catalogue_is_nobodys_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django.conf.settings.CATALOGUE_URL", "postgres://u@h/dbadmin", raising=False)
+    monkeypatch.setenv("DATABASE_URL", "postgres://u@h/dbadmin")
+    assert "DATABASE_URL" not in application_variables()
+    monkeypatch.setenv("DATABASE_URL", "postgres://u@h/camp")
+    assert application_variables()["DATABASE_URL"] == "postgres://u@h/camp"

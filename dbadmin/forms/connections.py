@@ -6,7 +6,6 @@ shows a password again.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -19,6 +18,7 @@ from dbadmin.engines import get_engine
 from dbadmin.engines.postgresql.connection import LIBPQ_VARIABLES, SSL_MODES
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.styles import LinesField, PairsField, Styled
+from dbadmin.models.database import application_variables
 from dbadmin.sources import Candidate, Chosen, from_environment, parse_env_file, parse_url
 
 ENV_FILE_BYTES = 64 * 1024
@@ -181,7 +181,7 @@ class EnvironmentForm(ConnectionForm):
 
     def read(self, data: Mapping[str, Any]) -> Chosen:
         """Decide between the variables by precedence."""
-        decision = from_environment(os.environ)
+        decision = from_environment(application_variables())
         self.candidates = decision.candidates
         return decision.require()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -103,6 +104,12 @@ class Database(models.Model):
     def connection(self) -> Any:
         """Return the engine's connection; of the environment's variables at this moment where those are the source."""
         if self.source == Source.ENVIRONMENT:
-            chosen = sources.from_environment(os.environ).require()
+            chosen = sources.from_environment(application_variables()).require()
             return self.adapter.connection(dict(chosen.settings) | self.settings, chosen.password)
         return self.adapter.connection(self.settings, self.password)
+
+
+def application_variables() -> dict[str, str]:
+    """Return the environment in which connections are looked for: ours, without the URL of our own catalogue."""
+    own = settings.CATALOGUE_URL
+    return {name: value for name, value in os.environ.items() if not (name == "DATABASE_URL" and value == own)}

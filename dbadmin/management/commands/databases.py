@@ -21,6 +21,7 @@ from dbadmin.engines.base import ServerInfo, Stage
 from dbadmin.exceptions import UsageError
 from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand, find_database
 from dbadmin.models import Application, Database
+from dbadmin.models.database import application_variables
 from dbadmin.sources import Chosen, Decision, from_environment, parse_env_file, parse_url
 from dbadmin.text import Text
 
@@ -154,7 +155,7 @@ def _variable(name: str) -> str:
 
 def _variables(env_file: str | None) -> Mapping[str, str]:
     if env_file is None:
-        return os.environ
+        return application_variables()
     try:
         return parse_env_file(Path(env_file).read_text(encoding="utf-8-sig"))
     except OSError as error:
