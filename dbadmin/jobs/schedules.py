@@ -20,7 +20,8 @@ from dbadmin.jobs.queue import enqueue
 from dbadmin.jobs.reaper import reap
 from dbadmin.models import Database, Job
 
-EVERY = {JobKind.HEALTH: timedelta(minutes=5), JobKind.HISTORY: timedelta(minutes=15)}
+# Histories first: the health checks judge what was read.
+EVERY = {JobKind.HISTORY: timedelta(minutes=15), JobKind.HEALTH: timedelta(minutes=5)}
 KEEP = timedelta(days=1)
 KEEP_FAILED = timedelta(days=30)
 UNHEARD_AFTER = timedelta(minutes=1)
