@@ -41,7 +41,7 @@ def restore_backup(
     failed, and the target does not exist unless it existed before.
     """
     beside = server or backup.database
-    restoring = _Restoring(
+    restoring = Restoring(
         backup=backup, engine=backup.database.adapter, target=new_target(backup, beside, target_name), job=job
     )
     row = restoring.begin()
@@ -53,25 +53,30 @@ def restore_backup(
             differences = restoring.compare(manifest, progress)
             return _finish(row, lines, differences, job)
     except BaseException as error:  # also when the worker is told to end
-        _fail(row, error, job)
+        fail(row, error, job)
         raise
 
 
 def new_target(backup: Backup, beside: Database, name: str) -> Any:
     """Return where ``name`` would be made; ``Refused`` when that exists, ``ValidationFailed`` for a bad name."""
+    require_same_engine(backup, beside)
     engine = backup.database.adapter
-    if beside.engine != backup.database.engine:
-        raise Refused(
-            Text("“{name}” is of another kind than the backup.", name=beside.name),
-            Text("Choose one of kind {engine}.", engine=engine.label),
-        )
     target = engine.new_target(beside.connection(), name)
     if engine.exists(target):
         raise Refused(
-            Text("“{name}” exists already. Restoring over something that exists comes later.", name=name),
-            Text("Choose a new name."),
+            Text("“{name}” exists already.", name=name),
+            Text("Choose a new name, or replace the registered database."),
         )
     return target
+
+
+def require_same_engine(backup: Backup, database: Database) -> None:
+    """Refuse a database of another kind than the backup."""
+    if database.engine != backup.database.engine:
+        raise Refused(
+            Text("“{name}” is of another kind than the backup.", name=database.name),
+            Text("Choose one of kind {engine}.", engine=backup.database.adapter.label),
+        )
 
 
 def discard_unfinished(job: Job) -> None:
@@ -83,22 +88,26 @@ def discard_unfinished(job: Job) -> None:
         beside = Database.objects.filter(slug=job.params.get("server") or "").first() or row.backup.database
         engine = beside.adapter
         engine.discard(engine.new_target(beside.connection(), job.params["target_name"]))
-    _close(row, RestoreState.FAILED)
+    close(row, RestoreState.FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Restoring:
+class Restoring:
+    """The steps that every restore has in common: into ``target``, which is new."""
+
     backup: Backup
     engine: Engine
     target: Any
     job: Job | None
 
     def begin(self) -> Restore:
+        """Make the row."""
         return Restore.objects.create(
             backup=self.backup, job=self.job, target=self.target.address[:300], started_at=timezone.now()
         )
 
     def unpack(self, folder: Path, progress: Progress) -> Manifest:
+        """Read the archive into ``folder``; a backup that proves damaged is called so."""
         require_stored(self.backup)
         backend = self.backup.storage.backend()
         try:
@@ -112,6 +121,7 @@ class _Restoring:
     def restore(
         self, folder: Path, manifest: Manifest, options: RestoreOptions, progress: Progress
     ) -> tuple[ReportLine, ...]:
+        """Make the target, unless somebody has cancelled the job."""
         if self.job is not None:
             self.job.note(creating=True)
         progress.check()
@@ -126,12 +136,14 @@ class _Restoring:
         )
 
     def compare(self, manifest: Manifest, progress: Progress) -> tuple[Difference, ...]:
+        """Measure the target and return what is not as the backup has it."""
         progress.phase(Text("Comparing with the backup"))
         found = self.engine.facts(self.target, progress=progress)
-        return _comparable(manifest.facts, manifest.scope).differences(_comparable(found, manifest.scope))
+        return comparable(manifest.facts, manifest.scope).differences(comparable(found, manifest.scope))
 
     @contextmanager
     def nothing_left(self) -> Iterator[None]:
+        """Remove the target when the block fails."""
         try:
             yield
         except BaseException:
@@ -139,7 +151,7 @@ class _Restoring:
             raise
 
 
-def _comparable(facts: Facts, scope: str) -> Facts:
+def comparable(facts: Facts, scope: str) -> Facts:
     """Leave out what a backup of this scope does not hold."""
     if scope == SCHEMA:
         return replace(facts, tables={}, sequences={}, checksums={})
@@ -157,19 +169,21 @@ def _finish(
     with transaction.atomic():
         if job is not None:
             job.require_held()
-        _close(row, RestoreState.DIFFERENT if differences or errors else RestoreState.EXACT)
+        close(row, RestoreState.DIFFERENT if differences or errors else RestoreState.EXACT)
         audit.record(audit.from_job(job), "restore.complete", row, state=str(row.state), differences=len(differences))
     return row
 
 
-def _fail(row: Restore, error: BaseException, job: Job | None) -> None:
+def fail(row: Restore, error: BaseException, job: Job | None) -> None:
+    """Write that it failed, and why."""
     message = str(error.message) if isinstance(error, DbadminError) else type(error).__name__
-    row.lines = [asdict(ReportLine(level="error", object="", message=message))]
+    row.lines = [*row.lines, asdict(ReportLine(level="error", object="", message=message))]
     with transaction.atomic():
-        _close(row, RestoreState.FAILED)
+        close(row, RestoreState.FAILED)
         audit.record(audit.from_job(job), "restore.failed", row)
 
 
-def _close(row: Restore, state: RestoreState) -> None:
+def close(row: Restore, state: RestoreState) -> None:
+    """Write how it ended."""
     row.state, row.finished_at = state, timezone.now()
-    row.save(update_fields=["state", "finished_at", "lines", "differences"])
+    row.save(update_fields=["state", "finished_at", "lines", "differences", "way_back", "way_back_until"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -103,6 +103,29 @@ class Snapshot:
     unavailable: Mapping[str, Text] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Switch:
+    """What a replacement is going to do, noted before it is done, so that it can be finished after a crash.
+
+    current: the name of what is replaced. candidate: of what takes its place. kept: under which the old one is kept.
+    Names are as the engine takes them in ``new_target``. marks: JSON values by which the engine sees how far it came.
+    """
+
+    current: str
+    candidate: str
+    kept: str
+    marks: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``from_json`` takes."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Switch:
+        """Rebuild a noted switch."""
+        return cls(**stored)
+
+
 class Connection(Protocol):
     """How to reach one database. A frozen dataclass of the engine; ``repr`` never shows a secret."""
 
@@ -186,4 +209,28 @@ class Engine(Protocol):
 
     def snapshot(self, connection: Any) -> Snapshot:
         """Gather what the health checks look at. Raises ``ConnectionFailed`` when it cannot be reached."""
+        ...
+
+    def beside_name(self, current: Any, suffix: str) -> str:
+        """Return a name beside ``current`` that ends with ``suffix``, for ``new_target``; shortened where it has to."""
+        ...
+
+    def intend(self, current: Any, *, candidate: str, kept: str) -> Switch:
+        """Note what ``replace`` will do. Changes nothing; ``Refused`` when it could not be done or ``kept`` exists."""
+        ...
+
+    def replace(self, current: Any, switch: Switch, *, progress: Progress) -> tuple[ReportLine, ...]:
+        """Put the candidate in the place of ``current``, whoever uses it, and keep what was there as ``kept``.
+
+        What is kept is what was current at the very moment of the switch. The candidate is used up. After an
+        exception ask ``settle`` on which side of the switch the database is.
+        """
+        ...
+
+    def settle(self, current: Any, switch: Switch) -> bool:
+        """Finish or undo a switch that was interrupted, and say whether the candidate is current now.
+
+        Judges by what it finds, so it may be called at any time and again. When false, ``current`` is what it was and
+        open to everybody, nothing is kept, and the candidate, if it is there, is the caller's to discard.
+        """
         ...

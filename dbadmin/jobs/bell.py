@@ -7,7 +7,13 @@ from django_tasks import task
 from dbadmin.choices import JobKind
 
 LONG, SHORT = "long", "short"
-QUEUES = {JobKind.BACKUP: LONG, JobKind.RESTORE: LONG, JobKind.HEALTH: SHORT, JobKind.HISTORY: SHORT}
+QUEUES = {
+    JobKind.BACKUP: LONG,
+    JobKind.RESTORE: LONG,
+    JobKind.UNDO: LONG,
+    JobKind.HEALTH: SHORT,
+    JobKind.HISTORY: SHORT,
+}
 
 
 @task(queue_name=LONG)

@@ -8,14 +8,16 @@ from collections.abc import Callable
 from django.utils import timezone
 
 from dbadmin import audit
+from dbadmin.backups.replace import KEEP_HOURS, replace_with_backup
 from dbadmin.backups.restore import restore_backup
 from dbadmin.backups.take import take_backup
-from dbadmin.choices import JobKind, RestoreState, Scope
+from dbadmin.backups.undo import undo_restore
+from dbadmin.choices import JobKind, RestoreMode, RestoreState, Scope
 from dbadmin.exceptions import Refused
 from dbadmin.health.run import run_checks
 from dbadmin.jobs.queue import enqueue
 from dbadmin.migration_history import read as migration_history
-from dbadmin.models import Backup, Database, Job, Storage
+from dbadmin.models import Backup, Database, Job, Restore, Storage
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -38,9 +40,15 @@ def back_up(job: Job, progress: Progress) -> Text:
 
 
 def restore(job: Job, progress: Progress) -> Text:
-    """Parameters: ``backup`` (id), ``target_name``, ``server`` (slug; the backup's own), ``keep_owners`` (yes)."""
+    """Parameters: ``backup`` (id), ``target_name``, ``server`` (slug; the backup's own), ``keep_owners`` (yes).
+
+    With ``mode`` replace, in place of the names: ``keep_hours``, ``without_safety`` (no); it replaces the job's own
+    database.
+    """
+    if job.params.get("mode") == RestoreMode.REPLACE:
+        return _replace(job, progress)
     row = restore_backup(
-        backup=Backup.objects.select_related("database__application", "storage").get(pk=job.params["backup"]),
+        backup=_backup(job),
         target_name=job.params["target_name"],
         server=_server(job.params.get("server")),
         keep_owners=job.params.get("keep_owners", True),
@@ -54,6 +62,15 @@ def restore(job: Job, progress: Progress) -> Text:
         target=row.target,
         count=len(row.differences),
     )
+
+
+def undo(job: Job, progress: Progress) -> Text:
+    """Parameters: ``restore`` (id)."""
+    row = undo_restore(
+        row=Restore.objects.select_related("backup__database").get(pk=job.params["restore"]), progress=progress, job=job
+    )
+    _look_again(job.database)
+    return Text("{target} is what it was before the restore.", target=row.target)
 
 
 def check_health(job: Job, progress: Progress) -> Text:
@@ -71,9 +88,28 @@ def read_history(job: Job, progress: Progress) -> Text:
 HANDLERS: dict[JobKind, Handler] = {
     JobKind.BACKUP: back_up,
     JobKind.RESTORE: restore,
+    JobKind.UNDO: undo,
     JobKind.HEALTH: check_health,
     JobKind.HISTORY: read_history,
 }
+
+
+def _replace(job: Job, progress: Progress) -> Text:
+    row = replace_with_backup(
+        backup=_backup(job),
+        database=job.database,
+        keep_hours=job.params.get("keep_hours", KEEP_HOURS),
+        keep_owners=job.params.get("keep_owners", True),
+        without_safety=job.params.get("without_safety", False),
+        progress=progress,
+        job=job,
+    )
+    _look_again(job.database)
+    return Text("{target} is now exactly what the backup has. It can be undone.", target=row.target)
+
+
+def _backup(job: Job) -> Backup:
+    return Backup.objects.select_related("database__application", "storage").get(pk=job.params["backup"])
 
 
 def _look_again(database: Database) -> None:

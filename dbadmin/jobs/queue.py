@@ -15,17 +15,20 @@ from dbadmin.exceptions import Cancelled, Refused
 from dbadmin.jobs import lease
 from dbadmin.jobs.bell import ring as ring_bell
 from dbadmin.models import Database, Job
+from dbadmin.models.job import WRITERS
 from dbadmin.text import Text
 
 ACTIONS = {
     JobKind.BACKUP: "backup.run",
     JobKind.RESTORE: "restore.run",
+    JobKind.UNDO: "restore.undo",
     JobKind.HEALTH: "health.run",
     JobKind.HISTORY: "migrations.read",
 }
 RUNNING_WORDS = {
     JobKind.BACKUP: Text("A backup"),
     JobKind.RESTORE: Text("A restore"),
+    JobKind.UNDO: Text("Undoing a restore"),
     JobKind.HEALTH: Text("A health check"),
     JobKind.HISTORY: Text("Reading the migration history"),
 }
@@ -153,9 +156,9 @@ def _require_registered(database: Database) -> None:
 def _already_active(kind: JobKind, database: Database) -> Job:
     active = Job.objects.active().filter(database=database)
     same = active.filter(kind=kind).first()
-    if same is not None and kind is not JobKind.RESTORE:
+    if same is not None and kind not in (JobKind.RESTORE, JobKind.UNDO):
         return same
-    other = same or active.filter(kind__in=(JobKind.BACKUP, JobKind.RESTORE)).first()
+    other = same or active.filter(kind__in=WRITERS).first()
     if other is None:  # it ended between the two statements
         raise Refused(Text("Another job of this database has just ended."), Text("Try again."))
     raise Refused(

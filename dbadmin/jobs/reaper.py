@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from dbadmin.backups import restore, spool, take
+from dbadmin.backups import spool, take, undo
 from dbadmin.choices import JobKind, JobState
 from dbadmin.exceptions import DbadminError
 from dbadmin.jobs import queue
@@ -17,7 +17,11 @@ from dbadmin.text import Text
 
 FORGOTTEN_FOR = timedelta(minutes=10)
 REAPING_TAKES = timedelta(minutes=1)
-CLEAN_UP = {JobKind.BACKUP: take.discard_unfinished, JobKind.RESTORE: restore.discard_unfinished}
+CLEAN_UP = {
+    JobKind.BACKUP: take.discard_unfinished,
+    JobKind.RESTORE: undo.clean_up,
+    JobKind.UNDO: undo.clean_up,
+}
 
 
 def reap(now: datetime) -> list[Job]:

@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef
 from django_tasks_db.models import DBTaskResult
 
 from dbadmin import audit
-from dbadmin.backups import spool
+from dbadmin.backups import spool, undo
 from dbadmin.choices import JobKind, JobState
 from dbadmin.exceptions import Refused
 from dbadmin.jobs import bell
@@ -32,6 +32,8 @@ SPOOL_NAME = re.compile(r"job-(\d+)-[0-9a-f]+")
 def tick(now: datetime) -> list[Job]:
     """Reap, ask for what is due, clear away; return the jobs that were made."""
     reap(now)
+    undo.settle_unfinished()
+    undo.forget_ways_back(now)
     made = [job for kind in EVERY for job in ask_for_due(kind, now)]
     ring_again(now)
     prune(now)

@@ -47,7 +47,7 @@ def test_what_exists_is_not_restored_over(admin: Client, backup: Backup) -> None
     response = ask(admin, backup, server="shop", target="shop.db")
     assert verdicts(response)["Target"] == "critical"
     page = response.content.decode()
-    assert "Restoring over something that exists comes later." in page
+    assert "Choose a new name, or replace the registered database." in page
     assert "Restore into" not in page
 
 

@@ -17,8 +17,10 @@ from dbadmin.engines.base import (
     ServerInfo,
     Snapshot,
     Stage,
+    Switch,
     ToolHistory,
 )
+from dbadmin.engines.files import replace as replacing
 from dbadmin.engines.files import restore as restoring
 from dbadmin.engines.files.content import VERSION_FILE, BrokenJSON, Content, read_content
 from dbadmin.engines.files.restore import MEMBERS
@@ -166,6 +168,22 @@ class FilesEngine:
                 "size_bytes": sum(entry["bytes"] for entry in listed),
             }
         )
+
+    def beside_name(self, current: FilesConnection, suffix: str) -> str:
+        """At most 255 bytes."""
+        return replacing.beside_name(current.root, suffix)
+
+    def intend(self, current: FilesConnection, *, candidate: str, kept: str) -> Switch:
+        """Needs the right to write."""
+        return replacing.intend(current, candidate=candidate, kept=kept)
+
+    def replace(self, current: FilesConnection, switch: Switch, *, progress: Progress) -> tuple[ReportLine, ...]:
+        """Rename file by file; what is not in the candidate is moved to what is kept."""
+        return replacing.replace(current, switch, progress=progress)
+
+    def settle(self, current: FilesConnection, switch: Switch) -> bool:
+        """Finish it, or put everything back."""
+        return replacing.settle(current, switch)
 
 
 def _invalid(file: Selected, line: int, column: int, reason: str) -> dict[str, Any]:

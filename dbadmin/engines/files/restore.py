@@ -47,7 +47,7 @@ def _require_free(target: Path) -> None:
     if taken(target):
         raise Refused(
             Text("“{path}” exists already; a restore goes into a new folder.", path=str(target)),
-            Text("Choose another name. Restoring over something that exists is not possible yet."),
+            Text("Choose another name, or replace the registered database."),
         )
     if not target.parent.is_dir():
         raise ConnectionFailed(

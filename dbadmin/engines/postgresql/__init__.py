@@ -15,9 +15,11 @@ from dbadmin.engines.base import (
     RestoreOptions,
     ServerInfo,
     Snapshot,
+    Switch,
     ToolHistory,
 )
 from dbadmin.engines.history import read_history
+from dbadmin.engines.postgresql import replace as replacing
 from dbadmin.engines.postgresql.clients import configure
 from dbadmin.engines.postgresql.cluster import Cluster
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection, make_connection
@@ -117,3 +119,19 @@ class PostgreSQLEngine:
     def snapshot(self, connection: PostgreSQLConnection) -> Snapshot:
         """See ``take_snapshot``."""
         return take_snapshot(connection)
+
+    def beside_name(self, current: PostgreSQLConnection, suffix: str) -> str:
+        """At most 63 bytes."""
+        return replacing.beside_name(current, suffix)
+
+    def intend(self, current: PostgreSQLConnection, *, candidate: str, kept: str) -> Switch:
+        """Needs an owner who may create databases, or a superuser."""
+        return replacing.intend(current, candidate=candidate, kept=kept)
+
+    def replace(self, current: PostgreSQLConnection, switch: Switch, *, progress: Progress) -> tuple[ReportLine, ...]:
+        """End all sessions and rename both databases in one transaction; the kept one refuses connections."""
+        return replacing.replace(current, switch, progress=progress)
+
+    def settle(self, current: PostgreSQLConnection, switch: Switch) -> bool:
+        """Allow connections again, whichever database is current."""
+        return replacing.settle(current, switch)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -19,6 +19,7 @@ from dbadmin.exceptions import ConnectionFailed, DatabaseError, Refused, Validat
 from dbadmin.text import Text
 
 LONGEST_NAME = 63
+PRIVILEGES: tuple[LiteralString, ...] = ("CREATE", "CONNECT", "TEMPORARY")
 RESERVED = frozenset({"postgres", "template0", "template1"})
 # Settings that hold lists: each element is quoted by itself.
 LIST_SETTINGS = frozenset(
@@ -107,6 +108,12 @@ def drop_database(target: PostgreSQLConnection) -> None:
             session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
 
+def settings_statements(name: str, settings: Iterable[Sequence[str]]) -> Iterator[sql.Composed]:
+    """Return the commands that give a database settings: pairs of role, empty for all, and ``name=value``."""
+    for role, setting in settings:
+        yield _setting(sql.Identifier(name), role, setting)
+
+
 def check_roles(session: Session, origin: Mapping[str, Any], *, keep_owners: bool) -> None:
     """Refuse when roles that the dump names are not on the server."""
     needed = set(origin.get("roles", ())) if keep_owners else set(origin.get("policy_roles", ()))
@@ -124,7 +131,7 @@ def already_exists(target: PostgreSQLConnection) -> Refused:
     """Return the refusal to restore over something."""
     return Refused(
         Text(
-            "{name} already exists; restoring over something that exists is not possible yet; choose a new name.",
+            "{name} already exists; choose a new name.",
             name=target.address,
         )
     )
@@ -203,7 +210,7 @@ def _statements(
         yield sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name)
         for role, privilege, grantable in origin["privileges"]:
             yield sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
-                sql.SQL(_privilege(privilege)),
+                sql.SQL(known_privilege(privilege)),
                 name,
                 sql.Identifier(role) if role else sql.SQL("PUBLIC"),
                 sql.SQL(" WITH GRANT OPTION" if grantable else ""),
@@ -228,10 +235,12 @@ def _setting(name: sql.Identifier, role: str, setting: str) -> sql.Composed:
     return begin + sql.SQL(" SET {} TO {}").format(sql.Identifier(*key.split(".")), literals)
 
 
-def _privilege(name: str) -> str:
-    if name not in ("CREATE", "CONNECT", "TEMPORARY"):
-        raise DatabaseError(Text("“{name}” is not a privilege of databases.", name=name))
-    return name
+def known_privilege(name: str) -> LiteralString:
+    """Return the privilege as SQL; ``DatabaseError`` for one that databases do not have."""
+    for known in PRIVILEGES:
+        if name == known:
+            return known
+    raise DatabaseError(Text("“{name}” is not a privilege of databases.", name=name))
 
 
 def _drop_subscriptions(target: PostgreSQLConnection) -> None:

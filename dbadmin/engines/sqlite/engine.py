@@ -10,9 +10,21 @@ from typing import Any, ClassVar
 
 import apsw
 
-from dbadmin.engines.base import DATA, FULL, SCHEMA, Dump, ReportLine, RestoreOptions, ServerInfo, Snapshot, ToolHistory
+from dbadmin.engines.base import (
+    DATA,
+    FULL,
+    SCHEMA,
+    Dump,
+    ReportLine,
+    RestoreOptions,
+    ServerInfo,
+    Snapshot,
+    Switch,
+    ToolHistory,
+)
 from dbadmin.engines.paths import absolute, beside, remove_partials
 from dbadmin.engines.sqlite import dump as dumping
+from dbadmin.engines.sqlite import replace as replacing
 from dbadmin.engines.sqlite import restore as restoring
 from dbadmin.engines.sqlite import script
 from dbadmin.engines.sqlite.compression import decompress
@@ -36,7 +48,7 @@ _READING = (
 
 
 class SQLiteEngine:
-    """One SQLite database file on this machine. Settings: ``path``, absolute. Never writes to the file."""
+    """One SQLite database file on this machine. Settings: ``path``, absolute. Only ``replace`` writes to the file."""
 
     name: ClassVar[str] = "sqlite"
     label: ClassVar[Text] = Text("SQLite")
@@ -126,6 +138,22 @@ class SQLiteEngine:
     def snapshot(self, connection: SQLiteConnection) -> Snapshot:
         """Gather sizes, versions and the answer of quick_check."""
         return snapshot(connection.path)
+
+    def beside_name(self, current: SQLiteConnection, suffix: str) -> str:
+        """At most 255 bytes."""
+        return replacing.beside_name(current.path, suffix)
+
+    def intend(self, current: SQLiteConnection, *, candidate: str, kept: str) -> Switch:
+        """Needs the right to write."""
+        return replacing.intend(current.path, candidate=candidate, kept=kept)
+
+    def replace(self, current: SQLiteConnection, switch: Switch, *, progress: Progress) -> tuple[ReportLine, ...]:
+        """Write the candidate into the live file through SQLite, with readers and a writer at work."""
+        return replacing.replace(current.path, switch, progress=progress)
+
+    def settle(self, current: SQLiteConnection, switch: Switch) -> bool:
+        """See what SQLite has made of it."""
+        return replacing.settle(current.path, switch)
 
 
 def _export(spool: Path, target: Path, progress: Progress) -> None:

@@ -27,7 +27,7 @@ def require_free(target: Path) -> None:
     if os.path.lexists(target):
         raise Refused(
             Text("“{path}” exists already; a restore goes into a new file.", path=str(target)),
-            Text("Choose another name. Restoring over something that exists is not possible yet."),
+            Text("Choose another name, or replace the registered database."),
         )
     for suffix in SIDECARS:
         if os.path.lexists(sidecar(target, suffix)):

@@ -37,7 +37,7 @@ def test_restoring_over_something_is_refused(
     made = dump(source, tmp_path)
     target = engine.new_target(source, source.dbname)
     assert engine.exists(target)
-    with pytest.raises(Refused, match="already exists; restoring over something that exists is not possible yet"):
+    with pytest.raises(Refused, match="already exists; choose a new name"):
         restore(target, tmp_path, made)
     assert execute(source, "SELECT id FROM t") == [(1,)]
 
