@@ -12,9 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def manage(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    plain = {
-        name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
-    }
+    plain = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         env={**plain, "DBADMIN_HOME": str(home), **variables},

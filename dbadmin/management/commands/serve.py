@@ -42,7 +42,8 @@ class Command(VerbCommand):
         found = [message for message in run_checks(include_deployment_checks=True) if not message.is_silenced()]
         for message in found:
             if message.level >= WARNING:
-                self.stderr.write(f"warning: {message.msg} ({message.id})")
+                kind = "error" if message.level >= ERROR else "warning"
+                self.stderr.write(f"{kind}: {message.msg} ({message.id})")
         if any(message.level >= ERROR for message in found):
             raise UsageError(Text("The installation is not complete."), Text("`manage.py check` says what is wrong."))
 
