@@ -220,6 +220,29 @@ def end_group_by_pid(pid: int, started: str) -> bool:
     return True
 
 
+def end_processes_in(folder: Path, *, grace: float = 5.0) -> None:
+    """End every process whose working folder is ``folder`` or below; return when they are gone, or cannot be ended.
+
+    SIGQUIT comes first: a database server then ends at once, but gives back the memory it shares.
+    """
+    for number in (signal.SIGQUIT, signal.SIGKILL):
+        until = time.monotonic() + grace
+        while (found := list(_working_below(folder))) and time.monotonic() < until:
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+            time.sleep(0.05)
+
+
+def _working_below(folder: Path) -> Iterator[int]:
+    place = os.path.realpath(folder)
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            where = os.readlink(entry / "cwd")
+            if (where == place or where.startswith(f"{place}/")) and int(entry.name) != os.getpid():
+                yield int(entry.name)
+
+
 def start_time(pid: int) -> str:
     """Return the kernel's start time of a process, which together with its pid names it; empty when it has ended."""
     try:

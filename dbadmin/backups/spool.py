@@ -10,8 +10,10 @@ from pathlib import Path
 
 from django.conf import settings
 
+from dbadmin.engines import ENGINES
 from dbadmin.exceptions import Refused, StorageError
 from dbadmin.models import Job
+from dbadmin.process import end_processes_in
 from dbadmin.text import Text
 
 
@@ -40,10 +42,18 @@ def spool(job: Job | None = None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder of a process that died, with the servers and programs that still work for it."""
+    for engine in ENGINES.values():
+        engine.sweep(folder)
+    end_processes_in(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def clean(job: Job) -> None:
     """Remove what a job that is over left on this machine."""
     for folder in root().glob(f"job-{job.pk}-*"):
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
 
 
 def require_space(needed: int) -> None:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.archives.manifest import MANIFEST_NAME, Manifest
+from dbadmin.archives.reader import read_manifest, verify
 from dbadmin.archives.writer import ArchiveWriter
 from dbadmin.backups.spool import require_space, spool
 from dbadmin.engines.base import Dump
@@ -59,6 +60,8 @@ class _Taking:
             writer.write(backend, key)
             manifest = self._manifest(dump, writer)
             backend.write(f"{key}/{MANIFEST_NAME}", [manifest.to_bytes()])
+            # What cannot be read back as it was written never becomes a backup.
+            verify(backend, key, read_manifest(backend, key), progress)
             return self._catalogue(key, manifest)
 
     def _key(self) -> str:
@@ -104,6 +107,7 @@ class _Taking:
             schema_head=_head(manifest.facts.schema_head),
             facts=manifest.facts.to_json(),
             origin=dict(manifest.origin),
+            verified_at=timezone.now(),
         )
         audit.record(audit.from_job(self.job), "backup.complete", backup, size=backup.size, rows=backup.row_count)
         return backup

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -126,6 +127,15 @@ class Switch:
         return cls(**stored)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What a look into a restored copy found. Verdict is ok, warning, critical, unknown or skipped."""
+
+    name: Text
+    verdict: str
+    message: Text
+
+
 class Connection(Protocol):
     """How to reach one database. A frozen dataclass of the engine; ``repr`` never shows a secret."""
 
@@ -233,4 +243,55 @@ class Engine(Protocol):
         Judges by what it finds, so it may be called at any time and again. When false, ``current`` is what it was and
         open to everybody, nothing is kept, and the candidate, if it is there, is the caller's to discard.
         """
+        ...
+
+    def scratch(
+        self, *, origin: Mapping[str, Any], client_version: str, spool: Path, progress: Progress
+    ) -> AbstractContextManager[Any]:
+        """Give a throw-away target for ``restore``, fit for what was dumped; nothing of it is left after the block.
+
+        What a killed process left of it is removed by ``sweep`` with the same ``spool``. ``ToolMissing`` when there
+        is nothing on this machine to restore into, ``Refused`` when the disk is too small.
+        """
+        ...
+
+    def sweep(self, spool: Path) -> None:
+        """End and remove what ``scratch`` left outside ``spool``, and every process of it."""
+        ...
+
+    def restore_some(
+        self,
+        target: Any,
+        *,
+        spool: Path,
+        tables: tuple[str, ...],
+        origin: Mapping[str, Any],
+        client_version: str,
+        progress: Progress,
+    ) -> tuple[ReportLine, ...]:
+        """Create a throw-away ``target`` with at least these tables and their rows. Engines may restore more."""
+        ...
+
+    def content(self, *, spool: Path, progress: Progress) -> Mapping[str, str]:
+        """Return the SHA-256 of each table's content of the dump in ``spool``; ``CorruptArchive`` if unreadable."""
+        ...
+
+    def content_of_copy(
+        self,
+        target: Any,
+        *,
+        origin: Mapping[str, Any],
+        client_version: str,
+        tables: tuple[str, ...],
+        spool: Path,
+        progress: Progress,
+    ) -> Mapping[str, str] | None:
+        """Return what ``content`` returned, of the restored ``target``; None where the two cannot be compared.
+
+        ``spool`` is an empty folder. ``tables``: only these, all without; engines may return more.
+        """
+        ...
+
+    def examine(self, target: Any, *, progress: Progress) -> tuple[Examination, ...]:
+        """Look for damage inside a restored copy. It may be changed by that, so this comes last."""
         ...

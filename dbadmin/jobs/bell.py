@@ -11,6 +11,8 @@ QUEUES = {
     JobKind.BACKUP: LONG,
     JobKind.RESTORE: LONG,
     JobKind.UNDO: LONG,
+    JobKind.VERIFY: LONG,
+    JobKind.DRILL: LONG,
     JobKind.HEALTH: SHORT,
     JobKind.HISTORY: SHORT,
 }

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from django.utils import timezone
 
 from dbadmin import audit
+from dbadmin.backups.drill import drill_backup
 from dbadmin.backups.replace import KEEP_HOURS, replace_with_backup
 from dbadmin.backups.restore import restore_backup
 from dbadmin.backups.take import take_backup
 from dbadmin.backups.undo import undo_restore
-from dbadmin.choices import JobKind, RestoreMode, RestoreState, Scope
+from dbadmin.backups.verify import verify_backup
+from dbadmin.choices import DrillKind, DrillState, JobKind, RestoreMode, RestoreState, Scope
 from dbadmin.exceptions import Refused
 from dbadmin.health.run import run_checks
 from dbadmin.jobs.queue import enqueue
@@ -64,6 +66,27 @@ def restore(job: Job, progress: Progress) -> Text:
     )
 
 
+def verify(job: Job, progress: Progress) -> Text:
+    """Parameters: ``backup`` (id)."""
+    verify_backup(_backup(job), progress)
+    return Text("Every byte of the archive is as it was stored.")
+
+
+def drill(job: Job, progress: Progress) -> Text:
+    """Parameters: ``backup`` (id), ``kind`` (full), ``tables`` (names, for a partial drill; some by chance)."""
+    row = drill_backup(
+        backup=_backup(job),
+        kind=job.params.get("kind", DrillKind.FULL),
+        tables=job.params.get("tables", ()),
+        progress=progress,
+        job=job,
+    )
+    _look_again(job.database)
+    if row.state == DrillState.PROVEN:
+        return Text("Proven: restored in {seconds} s, and everything is equal.", seconds=row.restore_seconds)
+    return Text("Not proven: the drill's page lists what differs.")
+
+
 def undo(job: Job, progress: Progress) -> Text:
     """Parameters: ``restore`` (id)."""
     row = undo_restore(
@@ -89,6 +112,8 @@ HANDLERS: dict[JobKind, Handler] = {
     JobKind.BACKUP: back_up,
     JobKind.RESTORE: restore,
     JobKind.UNDO: undo,
+    JobKind.VERIFY: verify,
+    JobKind.DRILL: drill,
     JobKind.HEALTH: check_health,
     JobKind.HISTORY: read_history,
 }

@@ -22,6 +22,8 @@ ACTIONS = {
     JobKind.BACKUP: "backup.run",
     JobKind.RESTORE: "restore.run",
     JobKind.UNDO: "restore.undo",
+    JobKind.VERIFY: "backup.verify",
+    JobKind.DRILL: "drill.run",
     JobKind.HEALTH: "health.run",
     JobKind.HISTORY: "migrations.read",
 }
@@ -29,10 +31,12 @@ RUNNING_WORDS = {
     JobKind.BACKUP: Text("A backup"),
     JobKind.RESTORE: Text("A restore"),
     JobKind.UNDO: Text("Undoing a restore"),
+    JobKind.VERIFY: Text("Verifying a backup"),
+    JobKind.DRILL: Text("A drill"),
     JobKind.HEALTH: Text("A health check"),
     JobKind.HISTORY: Text("Reading the migration history"),
 }
-REPEATABLE = (JobKind.BACKUP, JobKind.HEALTH, JobKind.HISTORY)
+REPEATABLE = (JobKind.BACKUP, JobKind.VERIFY, JobKind.DRILL, JobKind.HEALTH, JobKind.HISTORY)
 
 
 def enqueue(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from dbadmin.backups import spool, take, undo
+from dbadmin.backups import drill, spool, take, undo
 from dbadmin.choices import JobKind, JobState
 from dbadmin.exceptions import DbadminError
 from dbadmin.jobs import queue
@@ -21,6 +21,7 @@ CLEAN_UP = {
     JobKind.BACKUP: take.discard_unfinished,
     JobKind.RESTORE: undo.clean_up,
     JobKind.UNDO: undo.clean_up,
+    JobKind.DRILL: drill.discard_unfinished,
 }
 
 

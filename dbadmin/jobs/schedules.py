@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -86,7 +85,7 @@ def remove_strays(now: datetime) -> None:
     for folder in spool.root().glob("job-*"):
         name = SPOOL_NAME.fullmatch(folder.name)
         if name and _untouched(folder, now) and not Job.objects.active().filter(pk=int(name[1])).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+            spool.remove(folder)
 
 
 def _untouched(folder: Path, now: datetime) -> bool:

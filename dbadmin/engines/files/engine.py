@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NoReturn
 
 from dbadmin.engines.base import (
     FULL,
     Dump,
+    Examination,
     HistoryRow,
     ReportLine,
     RestoreOptions,
@@ -20,6 +22,7 @@ from dbadmin.engines.base import (
     Switch,
     ToolHistory,
 )
+from dbadmin.engines.files import drill
 from dbadmin.engines.files import replace as replacing
 from dbadmin.engines.files import restore as restoring
 from dbadmin.engines.files.content import VERSION_FILE, BrokenJSON, Content, read_content
@@ -168,6 +171,50 @@ class FilesEngine:
                 "size_bytes": sum(entry["bytes"] for entry in listed),
             }
         )
+
+    def scratch(
+        self, *, origin: Mapping[str, Any], client_version: str, spool: Path, progress: Progress
+    ) -> AbstractContextManager[FilesConnection]:
+        """A temporary folder in the spool."""
+        return drill.scratch(spool, origin)
+
+    def sweep(self, spool: Path) -> None:
+        """Everything is in the spool."""
+
+    def restore_some(
+        self,
+        target: FilesConnection,
+        *,
+        spool: Path,
+        tables: tuple[str, ...],
+        origin: Mapping[str, Any],
+        client_version: str,
+        progress: Progress,
+    ) -> tuple[ReportLine, ...]:
+        """Restore all: a set of files belongs together."""
+        return restoring.restore(target.root, spool=spool, origin=origin, progress=progress)
+
+    def content(self, *, spool: Path, progress: Progress) -> Mapping[str, str]:
+        """One hash of each file."""
+        return drill.hashes(spool / MEMBERS, progress)
+
+    def content_of_copy(
+        self,
+        target: FilesConnection,
+        *,
+        origin: Mapping[str, Any],
+        client_version: str,
+        tables: tuple[str, ...],
+        spool: Path,
+        progress: Progress,
+    ) -> Mapping[str, str]:
+        """One hash of each restored file."""
+        return drill.hashes(target.root, progress)
+
+    def examine(self, target: FilesConnection, *, progress: Progress) -> tuple[Examination, ...]:
+        """Parse every file."""
+        snapshot = self.snapshot(target)
+        return drill.judge(snapshot.values["invalid"], snapshot.values["missing_required"])
 
     def beside_name(self, current: FilesConnection, suffix: str) -> str:
         """At most 255 bytes."""

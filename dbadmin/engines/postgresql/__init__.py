@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from dbadmin.engines.base import (
     FULL,
     SCHEMA,
     Dump,
+    Examination,
     ReportLine,
     RestoreOptions,
     ServerInfo,
@@ -23,10 +25,14 @@ from dbadmin.engines.postgresql import replace as replacing
 from dbadmin.engines.postgresql.clients import configure
 from dbadmin.engines.postgresql.cluster import Cluster
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection, make_connection
+from dbadmin.engines.postgresql.content import content_of_copy, content_of_dump
 from dbadmin.engines.postgresql.dump import dump_database, measure_live
+from dbadmin.engines.postgresql.examine import examine_server
 from dbadmin.engines.postgresql.inventory import find_named
+from dbadmin.engines.postgresql.partial import restore_some
 from dbadmin.engines.postgresql.probe import probe_server
 from dbadmin.engines.postgresql.restore import restore_database, write_sql
+from dbadmin.engines.postgresql.scratch import scratch_server, sweep
 from dbadmin.engines.postgresql.sessions import pool_statistics, session
 from dbadmin.engines.postgresql.snapshot import take_snapshot
 from dbadmin.engines.postgresql.target import database_exists, drop_database, named_beside
@@ -135,3 +141,54 @@ class PostgreSQLEngine:
     def settle(self, current: PostgreSQLConnection, switch: Switch) -> bool:
         """Allow connections again, whichever database is current."""
         return replacing.settle(current, switch)
+
+    def scratch(
+        self, *, origin: Mapping[str, Any], client_version: str, spool: Path, progress: Progress
+    ) -> AbstractContextManager[PostgreSQLConnection]:
+        """A server of its own, of local programs."""
+        return scratch_server(origin=origin, client_version=client_version, spool=spool, progress=progress)
+
+    def sweep(self, spool: Path) -> None:
+        """End the server that a killed process had made for ``spool``."""
+        sweep(spool)
+
+    def restore_some(
+        self,
+        target: PostgreSQLConnection,
+        *,
+        spool: Path,
+        tables: tuple[str, ...],
+        origin: Mapping[str, Any],
+        client_version: str,
+        progress: Progress,
+    ) -> tuple[ReportLine, ...]:
+        """Every definition, and rows, indexes and keys of the tables."""
+        return restore_some(
+            target, spool=spool, tables=tables, origin=origin, client_version=client_version, progress=progress
+        )
+
+    def content(self, *, spool: Path, progress: Progress) -> Mapping[str, str]:
+        """One hash of each table's rows."""
+        return content_of_dump(spool, progress)
+
+    def content_of_copy(
+        self,
+        target: PostgreSQLConnection,
+        *,
+        origin: Mapping[str, Any],
+        client_version: str,
+        tables: tuple[str, ...],
+        spool: Path,
+        progress: Progress,
+    ) -> Mapping[str, str] | None:
+        """Dump the copy again; an original whose time zone is not known cannot be compared."""
+        output = origin.get("output")
+        if output is None:
+            return None
+        return content_of_copy(
+            target, spool=spool, client_version=client_version, tables=tables, output=output, progress=progress
+        )
+
+    def examine(self, target: PostgreSQLConnection, *, progress: Progress) -> tuple[Examination, ...]:
+        """Run pg_amcheck."""
+        return examine_server(target, progress)

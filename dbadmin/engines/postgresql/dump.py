@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from dbadmin.engines.postgresql.background import Background, background, wait_f
 from dbadmin.engines.postgresql.clients import ClientSet, dump_client, parallel_jobs
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
 from dbadmin.engines.postgresql.inventory import find_tables, measure, qualified, without_rows
-from dbadmin.engines.postgresql.origin import read_origin
+from dbadmin.engines.postgresql.origin import TIME_ZONE, read_origin
 from dbadmin.engines.postgresql.report import explain
 from dbadmin.engines.postgresql.sessions import Session, connect, sentences
 from dbadmin.engines.postgresql.watch import DumpWatch, end_sessions, log_messages
@@ -57,7 +57,7 @@ def dump_database(connection: PostgreSQLConnection, *, scope: str, spool: Path, 
         watch = DumpWatch([] if scope == SCHEMA else tables, progress, monitor=monitor, mark=mark)
         with background(session, lambda: measure(session, tables)) as counting, end_sessions(monitor, mark):
             argv = _argv(client, scope=scope, spool=spool, snapshot=snapshot)
-            _run(connection.command(argv, application_name=mark), connection, watch, counting, spool, progress)
+            _run(pinned(connection, argv, application_name=mark), connection, watch, counting, spool, progress)
             progress.phase(Text("Counting rows"))
             facts = counting.result(progress)
     warnings += [verbatim(line.message) for line in watch.messages.warnings]
@@ -72,6 +72,21 @@ def dump_database(connection: PostgreSQLConnection, *, scope: str, spool: Path, 
         origin=origin,
         warnings=tuple(warnings),
     )
+
+
+def pinned(
+    connection: PostgreSQLConnection,
+    argv: tuple[str, ...],
+    *,
+    output: Mapping[str, str] | None = None,
+    application_name: str = "dbadmin",
+) -> Command:
+    """Return a program that writes rows in one time zone, and as ``output`` (settings of the server) says."""
+    settings = {name: value for name, value in (output or {}).items() if name != "TimeZone"}
+    command = replace(connection, options={**connection.options, **settings}).command(
+        argv, application_name=application_name
+    )
+    return replace(command, env={**command.env, "PGTZ": TIME_ZONE})
 
 
 def begin_measuring(session: Session) -> str:

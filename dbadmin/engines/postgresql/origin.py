@@ -6,6 +6,9 @@ from typing import Any
 
 from dbadmin.engines.postgresql.sessions import Session
 
+# Every dump is written in it, so that the rows of two dumps can be compared.
+TIME_ZONE = "UTC"
+
 _DATABASE = """
 SELECT to_jsonb(d) - 'oid' - 'datacl', pg_encoding_to_char(d.encoding), pg_get_userbyid(d.datdba),
        shobj_description(d.oid, 'pg_database'), pg_database_size(d.oid),
@@ -27,6 +30,8 @@ SELECT DISTINCT r.rolname, s.deptype = 'r' FROM pg_shdepend s JOIN pg_roles r ON
 WHERE s.refclassid = 'pg_authid'::regclass AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY 1
 """
+# How rows look in the dump. Read in the dumping role's own session, since roles may have settings of their own.
+_OUTPUT = ("bytea_output", "xmlbinary")
 _LISTS = {
     "schemas": "SELECT nspname FROM pg_namespace WHERE nspname <> 'information_schema' AND nspname !~ '^pg_'"
     " ORDER BY 1",
@@ -62,5 +67,12 @@ def read_origin(session: Session) -> dict[str, Any]:
         "extensions": dict(session.execute("SELECT extname, extversion FROM pg_extension ORDER BY 1").fetchall()),
         "roles": sorted({name for name, _ in roles} | {owner}),
         "policy_roles": [name for name, by_policy in roles if by_policy],
+        "output": {name: _setting(session, name) for name in _OUTPUT} | {"TimeZone": TIME_ZONE},
         **{key: [name for (name,) in session.execute(query.encode())] for key, query in _LISTS.items()},
     }
+
+
+def _setting(session: Session, name: str) -> str:
+    row = session.execute("SELECT current_setting(%s)", (name,)).fetchone()
+    assert row is not None
+    return str(row[0])

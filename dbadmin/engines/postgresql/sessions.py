@@ -144,6 +144,14 @@ def pool_statistics() -> list[dict[str, Any]]:
     return [_statistics(entry) for entry in entries]
 
 
+def close_pool(connection: PostgreSQLConnection) -> None:
+    """End the pooled sessions of one database that is about to go away."""
+    with _pools_lock:
+        entry = _pools.pop(connection.key, None)
+    if entry is not None:
+        entry.pool.close(timeout=1)
+
+
 def close_pools() -> None:
     """End all pooled sessions of this process."""
     with _pools_lock:

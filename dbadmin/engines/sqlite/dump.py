@@ -135,7 +135,7 @@ def prove(copy: Path, progress: Progress, look: Callable[[], None]) -> Proof:
     """Check the copy and measure it; ``ValidationFailed`` says what is wrong. ``look`` is called now and then."""
     with sentences(copy), reading(copy) as db:
         watched(db, look)
-        warnings = [*integrity(db, copy), *_foreign_keys(db)]
+        warnings = [*integrity(db, copy), *foreign_keys(db)]
         facts = measure(db, progress)
     if not facts.tables and not facts.missing:
         raise ValidationFailed(
@@ -158,7 +158,8 @@ def integrity(db: apsw.Connection, path: Path) -> list[Text]:
     return []
 
 
-def _foreign_keys(db: apsw.Connection) -> list[Text]:
+def foreign_keys(db: apsw.Connection) -> list[Text]:
+    """Say for each pair of tables how many rows point to rows that do not exist."""
     counts: dict[tuple[str, str], int] = {}
     try:
         for table, _rowid, parent, _key in db.execute("PRAGMA foreign_key_check"):

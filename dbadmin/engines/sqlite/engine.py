@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from dbadmin.engines.base import (
     FULL,
     SCHEMA,
     Dump,
+    Examination,
     ReportLine,
     RestoreOptions,
     ServerInfo,
@@ -23,10 +25,10 @@ from dbadmin.engines.base import (
     ToolHistory,
 )
 from dbadmin.engines.paths import absolute, beside, remove_partials
+from dbadmin.engines.sqlite import drill, script
 from dbadmin.engines.sqlite import dump as dumping
 from dbadmin.engines.sqlite import replace as replacing
 from dbadmin.engines.sqlite import restore as restoring
-from dbadmin.engines.sqlite import script
 from dbadmin.engines.sqlite.compression import decompress
 from dbadmin.engines.sqlite.connection import SIDECARS, SQLiteConnection, read, sentences, sidecar
 from dbadmin.engines.sqlite.health import snapshot
@@ -138,6 +140,49 @@ class SQLiteEngine:
     def snapshot(self, connection: SQLiteConnection) -> Snapshot:
         """Gather sizes, versions and the answer of quick_check."""
         return snapshot(connection.path)
+
+    def scratch(
+        self, *, origin: Mapping[str, Any], client_version: str, spool: Path, progress: Progress
+    ) -> AbstractContextManager[SQLiteConnection]:
+        """A temporary file in the spool."""
+        return drill.scratch(spool)
+
+    def sweep(self, spool: Path) -> None:
+        """Everything is in the spool."""
+
+    def restore_some(
+        self,
+        target: SQLiteConnection,
+        *,
+        spool: Path,
+        tables: tuple[str, ...],
+        origin: Mapping[str, Any],
+        client_version: str,
+        progress: Progress,
+    ) -> tuple[ReportLine, ...]:
+        """Restore all: a database file has no parts."""
+        return restoring.restore(target.path, spool=spool, scope=FULL, origin={}, progress=progress)
+
+    def content(self, *, spool: Path, progress: Progress) -> Mapping[str, str]:
+        """One hash of the whole database file."""
+        return drill.content(spool, progress)
+
+    def content_of_copy(
+        self,
+        target: SQLiteConnection,
+        *,
+        origin: Mapping[str, Any],
+        client_version: str,
+        tables: tuple[str, ...],
+        spool: Path,
+        progress: Progress,
+    ) -> Mapping[str, str]:
+        """One hash of the restored file."""
+        return drill.content_of_file(target.path, progress)
+
+    def examine(self, target: SQLiteConnection, *, progress: Progress) -> tuple[Examination, ...]:
+        """Integrity and foreign keys."""
+        return drill.examine(target.path, progress)
 
     def beside_name(self, current: SQLiteConnection, suffix: str) -> str:
         """At most 255 bytes."""

@@ -1,0 +1,259 @@
+"""Prove a backup: restore it into a throw-away place, compare everything, leave nothing behind."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from dbadmin import audit
+from dbadmin.archives.manifest import Manifest
+from dbadmin.archives.reader import unpack
+from dbadmin.backups.assertions import ask
+from dbadmin.backups.spool import spool
+from dbadmin.backups.verify import mark_damaged, require_stored, trusted_manifest
+from dbadmin.choices import DrillKind, DrillState, Verdict
+from dbadmin.engines.base import DATA, SCHEMA, Engine, Examination, ReportLine, RestoreOptions
+from dbadmin.exceptions import CorruptArchive, DbadminError, Refused
+from dbadmin.facts import Difference, Facts
+from dbadmin.models import Backup, Drill, Job
+from dbadmin.progress import Progress
+from dbadmin.text import Text
+
+SAMPLED = 10
+
+
+def drill_backup(
+    *,
+    backup: Backup,
+    kind: str = DrillKind.FULL,
+    tables: Iterable[str] = (),
+    progress: Progress,
+    job: Job | None = None,
+) -> Drill:
+    """Restore ``backup`` where nobody sees it, compare, and return the row: proven or different.
+
+    A full drill that finds everything equal sets the backup's ``proven_at``; one that finds a difference takes it
+    away. A partial one restores ``tables``, or some that are chosen by chance, and proves these only. After any
+    exception the row says failed and why, and nothing is left of the place.
+    """
+    if backup.scope == DATA:
+        raise Refused(
+            Text("A backup of the data alone has no tables to restore into."), Text("Drill a full backup instead.")
+        )
+    chosen = _chosen(backup, kind, tuple(tables))
+    row = Drill.objects.create(backup=backup, job=job, kind=kind, tables=list(chosen), started_at=timezone.now())
+    drilling = _Drilling(backup=backup, engine=backup.database.adapter, tables=chosen, progress=progress)
+    try:
+        with spool(job) as folder:
+            drilling.run(folder)
+        return _finish(row, drilling, job)
+    except BaseException as error:  # also when the worker is told to end
+        _fail(row, drilling, error, job)
+        raise
+
+
+def discard_unfinished(job: Job) -> None:
+    """Say of the drill of a job that died that it failed; its place went with the spool."""
+    for row in Drill.objects.filter(job=job, state=DrillState.RUNNING):
+        row.checks = [_check(Text("Drill"), Verdict.UNKNOWN, Text("The worker that did this drill has died."))]
+        _close(row, DrillState.FAILED)
+
+
+@dataclass(kw_only=True)
+class _Drilling:
+    """One drill on its way; what it has found so far survives its failure."""
+
+    backup: Backup
+    engine: Engine
+    tables: tuple[str, ...]
+    progress: Progress
+    place: str = ""
+    restore_seconds: float | None = None
+    differences: list[Difference] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self, folder: Path) -> None:
+        begun = time.monotonic()
+        archive = folder / "archive"
+        archive.mkdir()
+        manifest = self._unpack(archive)
+        unpacked = time.monotonic() - begun
+        with self.engine.scratch(
+            origin=manifest.origin, client_version=manifest.client_version, spool=folder, progress=self.progress
+        ) as target:
+            self.place = str(target.address)[:300]
+            begun = time.monotonic()
+            lines = self._restore(target, archive, manifest)
+            self.restore_seconds = round(unpacked + time.monotonic() - begun, 2)
+            self._compare_facts(target, manifest, lines)
+            self._compare_content(target, archive, folder / "copy", manifest)
+            self._ask_assertions(target, manifest)
+            self._examine(target)
+
+    def _unpack(self, archive: Path) -> Manifest:
+        require_stored(self.backup)
+        backend = self.backup.storage.backend()
+        try:
+            manifest = trusted_manifest(self.backup, backend)
+            unpack(backend, self.backup.key, manifest, archive, self.progress)
+        except CorruptArchive:
+            mark_damaged(self.backup)
+            raise
+        self._note(Text("Archive"), Verdict.OK, Text("Every byte is as it was stored."))
+        return manifest
+
+    def _restore(self, target: Any, archive: Path, manifest: Manifest) -> tuple[ReportLine, ...]:
+        self.progress.check()
+        common: dict[str, Any] = {
+            "spool": archive, "origin": manifest.origin, "client_version": manifest.client_version,
+            "progress": self.progress,
+        }  # fmt: skip
+        if self.tables:
+            return self.engine.restore_some(target, tables=self.tables, **common)
+        return self.engine.restore(target, scope=manifest.scope, options=RestoreOptions(), **common)
+
+    def _compare_facts(self, target: Any, manifest: Manifest, lines: tuple[ReportLine, ...]) -> None:
+        self.progress.phase(Text("Comparing with the backup"))
+        found = self.engine.facts(target, progress=self.progress)
+        expected = manifest.facts
+        if self.tables:
+            expected, found = (_only(facts, self.tables) for facts in (expected, found))
+        elif manifest.scope == SCHEMA:
+            expected, found = (replace(each, tables={}, sequences={}, checksums={}) for each in (expected, found))
+        self.differences += expected.differences(found)
+        self.differences += [
+            Difference(subject=line.object or "–", expected="–", found=line.message)
+            for line in lines
+            if line.level == "error"
+        ]
+        self._said(Text("Rows, sequences and schema"), len(self.differences), Text("All are as they were backed up."))
+        if expected.missing:
+            names = ", ".join(expected.missing)
+            self._note(Text("Not measured"), Verdict.WARNING, Text("Nothing was known of {names}.", names=names))
+
+    def _compare_content(self, target: Any, archive: Path, copy: Path, manifest: Manifest) -> None:
+        name = Text("Content, byte by byte")
+        if manifest.scope == SCHEMA:
+            return
+        copy.mkdir()
+        found = self.engine.content_of_copy(
+            target,
+            origin=manifest.origin,
+            client_version=manifest.client_version,
+            tables=self.tables,
+            spool=copy,
+            progress=self.progress,
+        )
+        if found is None:
+            reason = Text("The backup is of an earlier version of dbadmin, which did not note how rows were written.")
+            self._note(name, Verdict.SKIPPED, reason)
+            return
+        expected = self.engine.content(spool=archive, progress=self.progress)
+        if self.tables and len(found) < len(expected):
+            expected = {table: digest for table, digest in expected.items() if table in self.tables}
+        self._contents(name, expected, found)
+
+    def _contents(self, name: Text, expected: Mapping[str, str], found: Mapping[str, str]) -> None:
+        different = [key for key in sorted(expected.keys() | found.keys()) if expected.get(key) != found.get(key)]
+        self.differences += [
+            Difference(subject=key, expected=_digest(expected, key), found=_digest(found, key)) for key in different
+        ]
+        equal = Text("{count} of {count} are equal to the last byte.", count=len(expected))
+        self._said(name, len(different), equal)
+
+    def _ask_assertions(self, target: Any, manifest: Manifest) -> None:
+        if self.tables:
+            return
+        for assertion in self.backup.database.assertions.all():
+            self.progress.check()
+            verdict, message = ask(assertion, self.engine, target, moment=manifest.started_at)
+            self._note(Text("Assertion “{name}”", name=assertion.name), verdict, message)
+
+    def _examine(self, target: Any) -> None:
+        self.progress.check()
+        found: tuple[Examination, ...] = self.engine.examine(target, progress=self.progress)
+        for each in found:
+            self._note(each.name, Verdict(each.verdict), each.message)
+
+    def _said(self, name: Text, differences: int, otherwise: Text) -> None:
+        if differences:
+            self._note(name, Verdict.CRITICAL, Text("{count} differences.", count=differences))
+        else:
+            self._note(name, Verdict.OK, otherwise)
+
+    def _note(self, name: Text, verdict: Verdict, message: Text) -> None:
+        self.checks.append(_check(name, verdict, message))
+
+    @property
+    def is_proven(self) -> bool:
+        """Nothing differs, and no check found damage. One that could not be made is said, and hides nothing."""
+        return not self.differences and all(check["verdict"] != Verdict.CRITICAL for check in self.checks)
+
+
+def _chosen(backup: Backup, kind: str, tables: tuple[str, ...]) -> tuple[str, ...]:
+    known = backup.measured().tables
+    if kind != DrillKind.PARTIAL:
+        if tables:
+            raise Refused(Text("A full drill takes every table."), Text("Choose a partial drill to name tables."))
+        return ()
+    if unknown := sorted(set(tables) - known.keys()):
+        raise Refused(
+            Text("The backup has no table {names}.", names=", ".join(unknown)),
+            Text("Write the names as the backup's page lists them."),
+        )
+    if not known or backup.scope == SCHEMA:
+        raise Refused(Text("The backup holds no rows to drill in part."), Text("Choose a full drill."))
+    return tables or tuple(random.sample(sorted(known), min(SAMPLED, len(known))))
+
+
+def _only(facts: Facts, tables: tuple[str, ...]) -> Facts:
+    return Facts(tables={name: rows for name, rows in facts.tables.items() if name in tables})
+
+
+def _digest(hashes: Mapping[str, str], name: str) -> str:
+    return f"SHA-256 {hashes[name][:12]}" if name in hashes else "–"
+
+
+def _check(name: Text, verdict: Verdict, message: Text) -> dict[str, Any]:
+    return {"name": name.to_json(), "verdict": verdict.value, "message": message.to_json()}
+
+
+def _finish(row: Drill, drilling: _Drilling, job: Job | None) -> Drill:
+    with transaction.atomic():
+        if job is not None:
+            job.require_held()
+        _take_over(row, drilling)
+        _close(row, DrillState.PROVEN if drilling.is_proven else DrillState.DIFFERENT)
+        if row.state == DrillState.DIFFERENT or row.kind == DrillKind.FULL:
+            proven_at = row.finished_at if row.state == DrillState.PROVEN else None
+            now = row.finished_at
+            Backup.objects.filter(pk=row.backup_id).update(proven_at=proven_at, verified_at=now)
+        audit.record(audit.from_job(job), "drill.complete", row, state=str(row.state), differences=len(row.differences))
+    return row
+
+
+def _fail(row: Drill, drilling: _Drilling, error: BaseException, job: Job | None) -> None:
+    message = error.message if isinstance(error, DbadminError) else Text("It was interrupted.")
+    drilling.checks.append(_check(Text("Drill"), Verdict.CRITICAL, message))
+    with transaction.atomic():
+        _take_over(row, drilling)
+        _close(row, DrillState.FAILED)
+        audit.record(audit.from_job(job), "drill.failed", row)
+
+
+def _take_over(row: Drill, drilling: _Drilling) -> None:
+    row.place, row.restore_seconds = drilling.place, drilling.restore_seconds
+    row.differences = [asdict(difference) for difference in drilling.differences]
+    row.checks = drilling.checks
+
+
+def _close(row: Drill, state: DrillState) -> None:
+    row.state, row.finished_at = state, timezone.now()
+    row.save()

@@ -1,0 +1,59 @@
+"""Looking into the files of a restored database: pg_amcheck, where it is there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from dbadmin.engines.base import Examination
+from dbadmin.engines.postgresql.clients import find_clients, parallel_jobs
+from dbadmin.engines.postgresql.connection import PostgreSQLConnection
+from dbadmin.engines.postgresql.sessions import connect, sentences
+from dbadmin.exceptions import CommandFailed
+from dbadmin.progress import Progress
+from dbadmin.text import Text
+
+NAME = Text("Tables and indexes agree (pg_amcheck)")
+OLDEST_MAJOR = 14
+FOUND_CORRUPTION = 2
+SHOWN = 300
+
+
+def examine_server(target: PostgreSQLConnection, progress: Progress) -> tuple[Examination, ...]:
+    """Check every table and index of a database that is ours alone: an extension is added to it."""
+    with connect(target) as session, sentences(target):
+        major = session.info.server_version // 10000
+        has_extension = session.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'").fetchone()
+    program = next(
+        (each.program("pg_amcheck") for each in find_clients() if each.major >= max(major, OLDEST_MAJOR) and
+         os.access(each.program("pg_amcheck"), os.X_OK)), "")  # fmt: skip
+    if major < OLDEST_MAJOR or not program or not has_extension:
+        return (_answer("skipped", Text("pg_amcheck or the extension amcheck is not on this machine.")),)
+    progress.phase(Text("Checking tables and indexes"))
+    return (_checked(target, program, progress),)
+
+
+def _checked(target: PostgreSQLConnection, program: str, progress: Progress) -> Examination:
+    argv = (
+        program,
+        "--heapallindexed",
+        "--install-missing",
+        f"--jobs={parallel_jobs()}",
+        f"--database={target.dbname}",
+    )
+    with tempfile.TemporaryFile() as said:
+        try:
+            ended = target.command((*argv, "--no-password")).run(
+                progress=progress, stdout=said, allowed=(0, FOUND_CORRUPTION)
+            )
+        except CommandFailed as failed:
+            return _answer("unknown", Text("pg_amcheck could not run: {reason}", reason=str(failed.message)))
+        said.seek(0)
+        words = said.read(SHOWN).decode(errors="replace").strip() or " ".join(ended.tail)[:SHOWN]
+    if ended.exit_code == FOUND_CORRUPTION:
+        return _answer("critical", Text("pg_amcheck found damage: {reason}", reason=words))
+    return _answer("ok", Text("Every index entry has its row and every row its index entries."))
+
+
+def _answer(verdict: str, message: Text) -> Examination:
+    return Examination(name=NAME, verdict=verdict, message=message)
