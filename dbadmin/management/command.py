@@ -41,6 +41,15 @@ class VerbCommand(BaseCommand):
     requires_migrations_checks = False
     requires_system_checks = ()  # `check` and `serve` do that; a restore must not fail because a page is broken
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run what the command line asks for; wrong usage has its own exit code, since the 2 of argparse means critical."""
+        self._called_from_command_line = True  # so that argparse prints how the command is used
+        try:
+            self.create_parser(argv[0], argv[1]).parse_args(argv[2:])
+        except SystemExit as leaving:
+            sys.exit(USAGE if leaving.code else DONE)
+        super().run_from_argv(argv)
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Give every verb a parser of its own."""
         if not self.verbs:

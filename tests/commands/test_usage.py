@@ -1,0 +1,32 @@
+"""A command that is called wrongly says so with the exit code of wrong usage, never with that of a critical finding."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import execute_from_command_line
+
+from dbadmin.management.command import DONE, USAGE
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("backup", "show", "abc"),
+        ("backup",),
+        ("jobs", "cancel"),
+        ("check_health", "--nothing"),
+        ("clients", "install", "9"),
+    ],
+)
+def test_wrong_usage_is_not_a_critical_result(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        execute_from_command_line(["manage.py", *arguments])
+    assert leaving.value.code == USAGE
+    assert f"usage: manage.py {arguments[0]}" in capsys.readouterr().err
+
+
+def test_asking_for_help_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        execute_from_command_line(["manage.py", "backup", "show", "--help"])
+    assert leaving.value.code == DONE
+    assert "usage: manage.py backup show" in capsys.readouterr().out
