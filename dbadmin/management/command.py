@@ -42,7 +42,7 @@ class VerbCommand(BaseCommand):
     requires_system_checks = ()  # `check` and `serve` do that; a restore must not fail because a page is broken
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Run what the command line asks for; wrong usage has its own exit code, since the 2 of argparse means critical."""
+        """Run what the command line asks for; wrong usage has an exit code of its own, not the 2 of argparse."""
         self._called_from_command_line = True  # so that argparse prints how the command is used
         try:
             self.create_parser(argv[0], argv[1]).parse_args(argv[2:])
