@@ -17,6 +17,7 @@ from dbadmin.views import (
     migrations,
     overview,
     registration,
+    replacing,
     restores,
 )
 
@@ -45,6 +46,8 @@ urlpatterns = [
     path("backups/<int:pk>/verify/", backups.verify, name="backup-verify"),
     # Restores
     path("backups/<int:pk>/restore/", restores.new, name="restore-new"),
+    path("backups/<int:pk>/replace/", replacing.replace, name="restore-replace"),
+    path("restores/<int:pk>/undo/", replacing.undo, name="restore-undo"),
     path("restores/<int:pk>/", restores.restore, name="restore"),
     # Jobs
     path("jobs/", jobs.jobs, name="jobs"),

@@ -39,6 +39,8 @@ NEEDED = {
     "backup-verify": "run_backup",
     "restore-new": "run_restore",
     "restore": "view_restore",
+    "restore-replace": "run_restore",
+    "restore-undo": "run_restore",
     "jobs": "view_job",
     "job": "view_job",
     "job-live": "view_job",
@@ -82,7 +84,7 @@ def paths(db: None) -> dict[str, str]:
     keys = {"backup": backup.pk, "restore": restore.pk, "job": job.pk}
 
     def path(key: str, route: str) -> str:
-        pk = backup.pk if key == "restore-new" else keys.get(key.partition("-")[0], 1)
+        pk = backup.pk if key in ("restore-new", "restore-replace") else keys.get(key.partition("-")[0], 1)
         route = re.sub(r"\(\?P<app_label>([a-z]+)[^)]*\)", r"\1", route).replace("(?P<url>.*)$", "nowhere/")
         route = route.replace("<slug:slug>", database.slug)
         return "/" + re.sub(r"<[^>]+>", str(pk), route).rstrip("$")

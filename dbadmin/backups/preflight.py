@@ -47,13 +47,15 @@ def look_ahead(*, backup: Backup, beside: Database, target_name: str, keep_owner
 
     Never raises ``DbadminError``: what is wrong is an item.
     """
-    looking = _Looking(backup=backup, beside=beside, target_name=target_name, keep_owners=keep_owners)
+    looking = Looking(backup=backup, beside=beside, target_name=target_name, keep_owners=keep_owners)
     items = tuple(looking.items())
     return Preflight(items=items, address=looking.address)
 
 
 @dataclass(kw_only=True)
-class _Looking:
+class Looking:
+    """What can be looked at, each as a method that returns an item or raises ``DbadminError``."""
+
     backup: Backup
     beside: Database
     target_name: str
@@ -63,9 +65,11 @@ class _Looking:
 
     @property
     def address(self) -> str:
+        """Where the restore goes; empty while that is not known."""
         return str(self.target.address) if self.target is not None else ""
 
     def items(self) -> Iterator[Item]:
+        """Look at everything, in order."""
         yield self.judged(Text("Archive"), self.archive)
         yield self.judged(Text("Proof"), self.proof)
         yield self.judged(Text("Target"), self.free_target)
@@ -79,13 +83,15 @@ class _Looking:
             yield self.judged(Text("Roles and extensions"), self.roles)
 
     def judged(self, name: Text, look: Callable[[], Item]) -> Item:
+        """Turn what is raised into a critical item."""
         try:
             found = look()
         except DbadminError as error:
-            found = _critical(error.message, error.hint)
+            found = critical(error.message, error.hint)
         return Item(name=name, verdict=found.verdict, message=found.message, hint=found.hint)
 
     def archive(self) -> Item:
+        """It has to be there, whole and the catalogue's."""
         require_stored(self.backup)
         backend = self.backup.storage.backend()
         self.manifest = trusted_manifest(self.backup, backend)
@@ -100,25 +106,28 @@ class _Looking:
                 Text("The archive has {found} bytes instead of {known}.", found=stored.size, known=self.backup.size),
                 Text("Choose another backup, and check the disk this one is kept on."),
             )
-        return _ok(Text("It is in its storage, as long as it was, with a manifest that belongs to it."))
+        return ok(Text("It is in its storage, as long as it was, with a manifest that belongs to it."))
 
     def proof(self) -> Item:
+        """What is known of its content."""
         if self.backup.state == BackupState.DAMAGED:
-            return _critical(
+            return critical(
                 Text("The last look found the archive damaged."),
                 Text("Choose another backup. When the storage was mended, verify this one again."),
             )
-        return _ok(Text("Every byte is compared with its SHA-256 before anything is written to the target."))
+        return ok(Text("Every byte is compared with its SHA-256 before anything is written to the target."))
 
     def free_target(self) -> Item:
+        """The name has to be free."""
         self.target = new_target(self.backup, self.beside, self.target_name)
-        return _ok(Text("{address} is free and will be new.", address=self.address))
+        return ok(Text("{address} is free and will be new.", address=self.address))
 
     def tools(self) -> Item:
+        """The server has to answer, and a client has to fit."""
         info = self.beside.adapter.probe(self.beside.connection())
         info.require()
         if self.backup.database.engine != EngineName.POSTGRESQL:
-            return _ok(Text("Reachable; no other program is needed."))
+            return ok(Text("Reachable; no other program is needed."))
         client = clients.restore_client(clients.version_major(info.version), self.backup.client_version)
         sentence = Text(
             "pg_restore {client} fits the backup of version {dumped} and the server of version {server}.",
@@ -133,14 +142,16 @@ class _Looking:
                 message=sentence,
                 hint=Text("The server is older than the one the backup is of; what is newer may be missing."),
             )
-        return _ok(sentence)
+        return ok(sentence)
 
     def working_space(self) -> Item:
+        """The archive is unpacked on this machine."""
         needed = self.unpacked_size()
         spool.require_space(needed)
-        return _ok(Text("{needed} MB are needed to unpack and are free.", needed=_megabytes(needed)))
+        return ok(Text("{needed} MB are needed to unpack and are free.", needed=_megabytes(needed)))
 
     def target_space(self) -> Item:
+        """The copy is made there."""
         path = getattr(self.target, "path", None) or getattr(self.target, "root", None)
         if not isinstance(path, Path):
             return Item(
@@ -152,9 +163,10 @@ class _Looking:
         folder = next(folder for folder in path.parents if folder.exists())
         free = shutil.disk_usage(folder).free
         sentence = Text("{folder} has {free} MB free.", folder=str(folder), free=_megabytes(free))
-        return _ok(sentence) if free > self.unpacked_size() else _critical(sentence, Text("Free some space there."))
+        return ok(sentence) if free > self.unpacked_size() else critical(sentence, Text("Free some space there."))
 
     def scope(self) -> Item:
+        """What a partial backup lacks."""
         message = (
             Text("Schema only: the new database will have no rows.")
             if self.backup.scope == Scope.SCHEMA
@@ -165,19 +177,23 @@ class _Looking:
         )
 
     def roles(self) -> Item:
+        """Who will own what."""
         if self.keep_owners:
-            return _ok(Text("Owners and grants are restored; what the server lacks for that is named in the report."))
-        return _ok(Text("Everything will belong to the user dbadmin connects with; grants are left out."))
+            return ok(Text("Owners and grants are restored; what the server lacks for that is named in the report."))
+        return ok(Text("Everything will belong to the user dbadmin connects with; grants are left out."))
 
     def unpacked_size(self) -> int:
+        """Bytes of the unpacked archive."""
         return sum(member.size for member in self.manifest.members) if self.manifest else self.backup.size
 
 
-def _ok(message: Text) -> Item:
+def ok(message: Text) -> Item:
+    """Return an item that is well."""
     return Item(name=Text(""), verdict=Verdict.OK, message=message)
 
 
-def _critical(message: Text, hint: Text) -> Item:
+def critical(message: Text, hint: Text) -> Item:
+    """Return an item that stands in the way."""
     return Item(name=Text(""), verdict=Verdict.CRITICAL, message=message, hint=hint)
 
 

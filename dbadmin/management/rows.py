@@ -42,12 +42,15 @@ def restore_row(restore: Restore) -> dict[str, Any]:
         "id": restore.pk,
         "backup": restore.backup_id,
         "database": restore.backup.database.slug,
+        "mode": restore.mode,
         "target": restore.target,
         "state": restore.state,
         "started_at": restore.started_at,
         "finished_at": restore.finished_at,
         "lines": restore.lines,
         "differences": restore.differences,
+        "safety_backup": restore.safety_backup_id,
+        "way_back_until": restore.way_back_until if restore.way_back else None,
         "job": restore.job_id,
     }
 

@@ -1,4 +1,4 @@
-"""Restores: the wizard that starts one beside what exists, and the report of one."""
+"""Restores: the wizard that starts one beside what exists, and the report of any."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 from dbadmin import audit
 from dbadmin.backups.naming import proposed_name
 from dbadmin.backups.preflight import look_ahead
+from dbadmin.backups.replace import target_of
 from dbadmin.backups.restore import new_target
+from dbadmin.backups.undo import require_undoable
 from dbadmin.choices import JobKind
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.restore import RestoreForm
 from dbadmin.jobs.queue import enqueue
-from dbadmin.models import Backup, Restore
+from dbadmin.models import Backup, Database, Restore
 from dbadmin.views.access import requires
 from dbadmin.views.byhand import connect_command
 from dbadmin.views.failures import failed
@@ -46,7 +48,9 @@ def new(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def restore(request: HttpRequest, pk: int) -> HttpResponse:
     """Show what came of a restore, object by object."""
-    found = get_object_or_404(Restore.objects.select_related("backup__database__application", "job"), pk=pk)
+    found = get_object_or_404(
+        Restore.objects.select_related("backup__database__application", "safety_backup", "job"), pk=pk
+    )
     problems = [line for line in found.lines if line.get("level") != "info"]
     context = {
         "restore": found,
@@ -55,8 +59,18 @@ def restore(request: HttpRequest, pk: int) -> HttpResponse:
         "remarks": [line for line in found.lines if line.get("level") == "info"],
         "facts": found.backup.measured(),
         "connect": connect_command(found),
+        "undoable": _undoable(found),
     }
     return render(request, "dbadmin/restore.html", context)
+
+
+def _undoable(row: Restore) -> Database | None:
+    """Return the database that undoing would put back."""
+    try:
+        require_undoable(row)
+    except DbadminError:
+        return None
+    return target_of(row)
 
 
 def _start(request: HttpRequest, backup: Backup) -> HttpResponse:

@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from dbadmin import audit
+from dbadmin.backups.replace import KEEP_HOURS, require_replaceable, target_of
 from dbadmin.backups.restore import new_target
-from dbadmin.choices import JobKind, JobState, RestoreState
+from dbadmin.backups.undo import require_undoable
+from dbadmin.choices import JobKind, JobState, RestoreMode, RestoreState
+from dbadmin.exceptions import Refused
 from dbadmin.jobs.foreground import work_on
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand, find_database
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import job_row, require, restore_row
-from dbadmin.models import Backup, Job, Restore
+from dbadmin.models import Backup, Database, Job, Restore
 from dbadmin.text import Text
 
 
 class Command(VerbCommand):
-    """``restore run|list``."""
+    """``restore run|undo|list``."""
 
-    help = "Bring a backup back, beside what exists."
+    help = "Bring a backup back, beside what exists or in its place."
     verbs = {
-        "run": "restore a backup into a new database, file or folder and compare it",
+        "run": "restore a backup into a new database, file or folder, or in place of one, and compare it",
+        "undo": "put back what a restore replaced",
         "list": "list restores, newest first",
     }
 
     def add_run(self, parser: ArgumentParser) -> None:
         """Add what and where."""
         parser.add_argument("backup", type=int, metavar="BACKUP_ID")
-        parser.add_argument("--to-new", required=True, metavar="NAME", help="what it will be called; must not exist")
-        parser.add_argument("--server", metavar="SLUG", help="make it beside this database (default: the original)")
+        where = parser.add_mutually_exclusive_group(required=True)
+        where.add_argument("--to-new", metavar="NAME", help="what it will be called; must not exist")
+        where.add_argument("--replace", action="store_true", help="take the place of what exists; needs --confirm")
+        parser.add_argument(
+            "--server", metavar="SLUG", help="make it beside this database, or replace this one (default: the original)"
+        )
+        parser.add_argument("--confirm", metavar="NAME", help="with --replace: the name of what is replaced")
+        parser.add_argument(
+            "--keep-hours", type=int, default=KEEP_HOURS, metavar="N", help="keep the way back (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--without-safety-backup", action="store_true", help="go on when what is replaced cannot be backed up"
+        )
         parser.add_argument("--no-owner", action="store_true", help="leave owners and grants out")
 
     def do_run(self, options: dict[str, Any]) -> Outcome:
@@ -38,6 +54,8 @@ class Command(VerbCommand):
         backups = Backup.objects.select_related("database__application", "storage")
         backup = require(backups, options["backup"], what=Text("backup"))
         beside = find_database(options["server"]) if options["server"] else backup.database
+        if options["replace"]:
+            return _outcome(_replace(backup, beside, options))
         new_target(backup, beside, options["to_new"])  # refuse before there is a job
         job = work_on(
             JobKind.RESTORE,
@@ -53,6 +71,27 @@ class Command(VerbCommand):
         )
         return _outcome(job)
 
+    def add_undo(self, parser: ArgumentParser) -> None:
+        """Add which."""
+        parser.add_argument("restore", type=int, metavar="RESTORE_ID")
+        parser.add_argument("--confirm", metavar="NAME", help="the name of the database that is changed")
+
+    def do_undo(self, options: dict[str, Any]) -> Outcome:
+        """Go back here."""
+        row = require(Restore.objects.select_related("backup__database"), options["restore"], what=Text("restore"))
+        require_undoable(row)
+        database = target_of(row)
+        _require_confirmed(database, options["confirm"])
+        job = work_on(
+            JobKind.UNDO,
+            database,
+            actor=audit.from_shell(),
+            params={"restore": row.pk},
+            echo=for_stream(sys.stderr),
+        )
+        row.refresh_from_db()
+        return _outcome(job, row)
+
     def add_list(self, parser: ArgumentParser) -> None:
         """Add filters."""
         parser.add_argument("--limit", type=int, default=50, help="default: %(default)s")
@@ -63,8 +102,29 @@ class Command(VerbCommand):
         return Outcome(results=[restore_row(row) for row in restores], lines=[_line(row) for row in restores])
 
 
-def _outcome(job: Job) -> Outcome:
-    restore = Restore.objects.select_related("backup__database").filter(job=job).first()
+def _replace(backup: Backup, database: Database, options: dict[str, Any]) -> Job:
+    require_replaceable(backup, database)
+    _require_confirmed(database, options["confirm"])
+    params = {
+        "backup": backup.pk,
+        "mode": RestoreMode.REPLACE.value,
+        "keep_hours": max(1, options["keep_hours"]),
+        "keep_owners": not options["no_owner"],
+        "without_safety": options["without_safety_backup"],
+    }
+    return work_on(JobKind.RESTORE, database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr))
+
+
+def _require_confirmed(database: Database, typed: str | None) -> None:
+    if typed != database.name:
+        raise Refused(
+            Text("“{name}” would be replaced.", name=database.name),
+            Text("Confirm it by its name: --confirm {name}", name=shlex.quote(database.name)),
+        )
+
+
+def _outcome(job: Job, restore: Restore | None = None) -> Outcome:
+    restore = restore or Restore.objects.select_related("backup__database").filter(job=job).first()
     told = " ".join(str(part) for part in (job.message, job.hint) if part)
     differences = [f"  {d['subject']}: {d['expected']} → {d['found']}" for d in restore.differences] if restore else []
     code = CRITICAL if job.state != JobState.SUCCEEDED else DONE

@@ -1,0 +1,78 @@
+"""Putting a backup in the place of what exists, and going back."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from dbadmin.backups.preflight_replace import look_ahead_of_replacing
+from dbadmin.backups.replace import target_of
+from dbadmin.backups.undo import require_undoable
+from dbadmin.choices import JobKind, RestoreMode
+from dbadmin.exceptions import DbadminError
+from dbadmin.forms.replace import ConfirmForm, ReplaceForm
+from dbadmin.models import Backup, Restore
+from dbadmin.views.access import requires
+from dbadmin.views.failures import failed
+from dbadmin.views.starting import start_one
+
+
+@requires("dbadmin.run_restore")
+@require_http_methods(["GET", "HEAD", "POST"])
+def replace(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask what is replaced; with a database in the address look ahead; when posted with its name, start."""
+    backup = get_object_or_404(Backup.objects.select_related("database__application", "storage"), pk=pk)
+    if request.method == "POST":
+        return _start(request, backup)
+    is_chosen = "database" in request.GET
+    form = ReplaceForm(request.GET if is_chosen else None, backup=backup)
+    context = {"backup": backup, "form": form}
+    if is_chosen and "change" not in request.GET and form.is_valid():
+        database = form.cleaned_data["database"]
+        context["database"] = database
+        context["preflight"] = look_ahead_of_replacing(
+            backup=backup, database=database, keep_owners=form.params["keep_owners"]
+        )
+    return render(request, "dbadmin/restore_replace.html", context)
+
+
+@requires("dbadmin.run_restore")
+@require_POST
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    """Go back to what a restore replaced, when the name is typed."""
+    row = get_object_or_404(Restore.objects.select_related("backup__database"), pk=pk)
+    try:
+        require_undoable(row)
+    except DbadminError as error:
+        return failed(request, error, back_to=row.get_absolute_url())
+    database = target_of(row)
+    if not ConfirmForm(request.POST, database=database).is_valid():
+        messages.error(request, _("Type the name “{name}” to confirm. Nothing was started.").format(name=database.name))
+        return redirect(row)
+    return start_one(request, JobKind.UNDO, database, params={"restore": row.pk}, back_to=row.get_absolute_url())
+
+
+def _start(request: HttpRequest, backup: Backup) -> HttpResponse:
+    form = ReplaceForm(request.POST, backup=backup)
+    if not form.is_valid():
+        return render(request, "dbadmin/restore_replace.html", {"backup": backup, "form": form}, status=422)
+    database = form.cleaned_data["database"]
+    again = f"{request.path}?{urlencode(_asked(form))}"
+    if not ConfirmForm(request.POST, database=database).is_valid():
+        messages.error(request, _("Type the name “{name}” to confirm. Nothing was started.").format(name=database.name))
+        return redirect(again)
+    params = form.params | {
+        "backup": backup.pk,
+        "mode": RestoreMode.REPLACE.value,
+        "without_safety": "without_safety" in request.POST,
+    }
+    return start_one(request, JobKind.RESTORE, database, params=params, back_to=again)
+
+
+def _asked(form: ReplaceForm) -> dict[str, str]:
+    asked = {"database": form.cleaned_data["database"].slug, "keep_hours": str(form.params["keep_hours"])}
+    return asked | ({"keep_owners": "on"} if form.params["keep_owners"] else {})
