@@ -28,6 +28,8 @@ class Thresholds:
     failed_probes: tuple[int, int] = (1, 3)
     backup_age_hours: float = 26
     history_age_days: float = 1
+    proof_age_days: float = 35
+    restore_minutes: float = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +47,22 @@ class Migrations:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Proof:
+    """The newest full drill that came to an end: its state, when it ended, and how long the restore took."""
+
+    state: str
+    finished_at: datetime
+    restore_seconds: float | None = None
+    proven_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """Everything checks look at, gathered beforehand.
 
     ``snapshot`` is None when the database was not reached; ``failure`` says why, and ``failed_probes`` how many
     times in a row, this time included. ``newest_backup``: the moment whose content the newest restorable full
-    backup holds.
+    backup holds. ``proof``: None when nothing was ever drilled.
     """
 
     now: datetime
@@ -58,6 +70,7 @@ class Observation:
     failure: DbadminError | None = None
     failed_probes: int = 0
     newest_backup: datetime | None = None
+    proof: Proof | None = None
     migrations: tuple[Migrations, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
 

@@ -9,11 +9,11 @@ from datetime import datetime
 
 from django.db import transaction
 
-from dbadmin.choices import MigrationState, Scope, Verdict
+from dbadmin.choices import DrillKind, DrillState, MigrationState, Scope, Verdict
 from dbadmin.exceptions import DbadminError
 from dbadmin.health import checks as checks  # registers them
-from dbadmin.health.registry import Migrations, Observation, Result, Thresholds, evaluate
-from dbadmin.models import AppliedMigration, Backup, CheckResult, Database, Finding, MigrationStatus
+from dbadmin.health.registry import Migrations, Observation, Proof, Result, Thresholds, evaluate
+from dbadmin.models import AppliedMigration, Backup, CheckResult, Database, Drill, Finding, MigrationStatus
 
 _JUDGED = (MigrationState.FAILED, MigrationState.FILE_MISSING, MigrationState.MODIFIED)
 
@@ -39,8 +39,9 @@ def _gather(database: Database, now: datetime) -> Observation:
     known = Observation(
         now=now,
         newest_backup=_newest_backup(database),
+        proof=_proof(database),
         migrations=_migrations(database),
-        thresholds=Thresholds(backup_age_hours=database.backup_age_hours),
+        thresholds=Thresholds(backup_age_hours=database.backup_age_hours, restore_minutes=database.restore_minutes),
     )
     try:
         return replace(known, snapshot=database.adapter.snapshot(database.connection()))
@@ -52,6 +53,21 @@ def _newest_backup(database: Database) -> datetime | None:
     # What was written while the backup ran is not in it, so its age counts from its beginning.
     newest = Backup.objects.available().filter(database=database, scope=Scope.FULL).order_by("-finished_at")
     return newest.values_list("started_at", flat=True).first()
+
+
+def _proof(database: Database) -> Proof | None:
+    drills = Drill.objects.filter(backup__database=database, kind=DrillKind.FULL, finished_at__isnull=False)
+    newest = drills.order_by("-finished_at").only("state", "finished_at", "restore_seconds").first()
+    if newest is None or newest.finished_at is None:
+        return None
+    proven = Backup.objects.available().filter(database=database, proven_at__isnull=False).order_by("-proven_at")
+    timed = drills.filter(state=DrillState.PROVEN).order_by("-finished_at")
+    return Proof(
+        state=newest.state,
+        finished_at=newest.finished_at,
+        restore_seconds=timed.values_list("restore_seconds", flat=True).first(),
+        proven_at=proven.values_list("proven_at", flat=True).first(),
+    )
 
 
 def _migrations(database: Database) -> tuple[Migrations, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dbadmin.choices import Verdict
-from dbadmin.health.registry import ALL, Observation, Result, check, graded
+from datetime import datetime
+
+from dbadmin.choices import DrillState, Verdict
+from dbadmin.health.registry import ALL, Observation, Proof, Result, Thresholds, check, graded
 from dbadmin.text import Text
 
 
@@ -28,4 +30,52 @@ def backup_freshness(seen: Observation) -> Result:
         ),
         hint=Text("Back up now, and look why no newer backup was made.") if verdict != Verdict.OK else Text(""),
         value=hours,
+    )
+
+
+@check("drill", Text("Proof by drill"), engines=ALL, live=False)
+def drill(seen: Observation) -> Result:
+    """A backup that was never restored is a hope; one whose newest drill failed is a fault."""
+    if seen.proof is None:
+        return Result(
+            verdict=Verdict.SKIPPED,
+            message=Text("No backup of this database has been drilled, so nothing proves that one can be restored."),
+            hint=Text("Drill the newest backup from its page."),
+        )
+    if seen.proof.state != DrillState.PROVEN:
+        return Result(
+            verdict=Verdict.CRITICAL,
+            message=Text("The newest drill did not prove its backup."),
+            hint=Text("Its page says what differs. Take a new backup and drill it."),
+        )
+    return _aged(seen.proof, seen.thresholds, seen.now)
+
+
+def _aged(proof: Proof, limits: Thresholds, now: datetime) -> Result:
+    days = (now - (proof.proven_at or proof.finished_at)).total_seconds() / 86400
+    minutes = (proof.restore_seconds or 0) / 60
+    if proof.proven_at is None:
+        return Result(
+            verdict=Verdict.WARNING,
+            message=Text("No backup that is still there is proven."),
+            hint=Text("Drill the newest backup from its page."),
+        )
+    if days > limits.proof_age_days:
+        return Result(
+            verdict=Verdict.WARNING,
+            message=Text("The newest proof is {days} days old; {limit} are allowed.", days=round(days),
+                         limit=round(limits.proof_age_days)),
+            hint=Text("Drill the newest backup from its page."),
+            value=days,
+        )  # fmt: skip
+    if minutes > limits.restore_minutes:
+        return Result(
+            verdict=Verdict.WARNING,
+            message=Text("A restore took {minutes} minutes in the newest drill; {limit} are acceptable.",
+                         minutes=round(minutes), limit=round(limits.restore_minutes)),
+            hint=Text("Make the database smaller or the machine faster, or accept a longer restore."),
+            value=days,
+        )  # fmt: skip
+    return Result(
+        verdict=Verdict.OK, message=Text("A backup was proven {days} days ago.", days=round(days, 1)), value=days
     )
