@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,3 +58,8 @@ def _make(path: Path, content: str) -> None:
         pass
     finally:
         temporary.unlink()
+
+
+def for_cron(path: Path | str) -> str:
+    """Return a path as a crontab line needs it."""
+    return shlex.quote(str(path)).replace("%", "\\%")

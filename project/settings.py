@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from cryptography.fernet import Fernet
 from django.utils.translation import gettext_lazy as _
 
 from project.catalogue import catalogue
-from project.home import secret, usable
+from project.home import for_cron, secret, usable
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -96,8 +95,11 @@ TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["l
 CRONJOBS = [("* * * * *", "dbadmin.cron.tick")]
 CRONTAB_COMMENT = f"dbadmin {hashlib.sha256(str(HOME).encode()).hexdigest()[:12]}"
 CRONTAB_LOCK_JOBS = False
-# cron starts with an empty environment; everything else is read from the home folder.
-CRONTAB_COMMAND_PREFIX = f"DBADMIN_HOME={shlex.quote(str(HOME))}"
+# cron starts with an empty environment in the home directory of its user, and cuts a command at “%”; everything
+# else that we need is read from the home folder.
+CRONTAB_COMMAND_PREFIX = f"cd {for_cron(BASE_DIR)} && DBADMIN_HOME={for_cron(HOME)}"
+CRONTAB_PYTHON_EXECUTABLE = for_cron(sys.executable)
+CRONTAB_DJANGO_MANAGE_PATH = "manage.py"
 
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", _("English")), ("ja", _("Japanese"))]

@@ -23,3 +23,4 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Nothing is collected for tests: pages name the files as they are, the live server finds them in their folders.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 STATIC_ROOT.mkdir(exist_ok=True)
+CRONTAB_EXECUTABLE = os.environ.get("DBADMIN_TEST_CRONTAB", "/usr/bin/crontab")

@@ -30,7 +30,10 @@ def steps_without_dbadmin(backup: Backup, members: Sequence[Member]) -> list[Ste
 
 def _unpacked(backup: Backup) -> Iterator[Step]:
     if path := backup.storage.settings.get("path"):
-        yield Step(_("Go to the archive, or download it."), f"cd {shlex.quote(f'{path}/{backup.key}')}")
+        yield Step(
+            _("Go to the archive. (Or download it, and rename it to backup.tar.)"),
+            f"cd {shlex.quote(f'{path}/{backup.key}')}",
+        )
     yield Step(_("Check it: the answer has to be “OK”."), f"echo '{backup.sha256}  {ARCHIVE_NAME}' | sha256sum --check")
     yield Step(_("Unpack it."), f"tar -xf {ARCHIVE_NAME}")
 

@@ -42,24 +42,25 @@ class Stages:
     passing: bool = False
 
     @contextlib.contextmanager
-    def stage(self, name: Text) -> Iterator[None]:
-        """Time the block and record its end; StageFailed passes on."""
+    def stage(self, name: Text) -> Iterator[list[Text]]:
+        """Time the block and record its end; StageFailed passes on. A remark may be put into what it yields."""
         started = time.monotonic()
+        remarks: list[Text] = []
         try:
-            yield
+            yield remarks
         except StageFailed as failed:
             self.passing = failed.passing
             self._add(name, started, failed)
             raise
-        self._add(name, started, None)
+        self._add(name, started, None, *remarks)
 
-    def _add(self, name: Text, started: float, failed: StageFailed | None) -> None:
+    def _add(self, name: Text, started: float, failed: StageFailed | None, remark: Text | None = None) -> None:
         self.done.append(
             Stage(
                 name=name,
                 ok=failed is None,
                 milliseconds=(time.monotonic() - started) * 1000,
-                message=failed.message if failed else Text(""),
+                message=failed.message if failed else remark or Text(""),
                 hint=failed.hint if failed else Text(""),
             )
         )
@@ -94,8 +95,10 @@ def reach(connection: PostgreSQLConnection, stages: Stages) -> psycopg.Connectio
     opened = _open_by_socket(connection, stages) if connection.by_socket else _open_by_name(connection, stages)
     with contextlib.closing(opened):
         if not connection.by_socket:
-            with stages.stage(Text("TLS")):
+            with stages.stage(Text("TLS")) as remarks:
                 opened = _secure(opened, connection)
+                if not isinstance(opened, ssl.SSLSocket):
+                    remarks.append(Text("The session is not encrypted (sslmode {mode}).", mode=connection.sslmode))
         with contextlib.closing(opened):
             return _log_in(opened, connection, stages)
 

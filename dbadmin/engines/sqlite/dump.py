@@ -67,7 +67,7 @@ def _write_full(path: Path, copy: Path, member: Path, progress: Progress) -> Pro
     progress.phase(Text("Checking and compressing the copy"), total=copy.stat().st_size)
     compression.start()
     try:
-        proof = prove(copy, progress, look)
+        proof = prove(copy, progress, look, original=path)
         compression.finish(look)
     finally:
         compression.abandon()
@@ -87,7 +87,7 @@ def _write_schema(path: Path, _copy: Path, member: Path, progress: Progress) -> 
 def _write_data(path: Path, copy: Path, member: Path, progress: Progress) -> Proof:
     read(path, lambda source: copy_pages(source, copy, progress))
     progress.phase(Text("Checking the copy"))
-    facts, warnings = prove(copy, progress, progress.check)
+    facts, warnings = prove(copy, progress, progress.check, original=path)
     with reading(copy) as db:
         compress_text(script.data(db, facts.rows, progress), member)
     return facts, warnings
@@ -131,11 +131,14 @@ def reading(copy: Path) -> Iterator[apsw.Connection]:
         db.close()
 
 
-def prove(copy: Path, progress: Progress, look: Callable[[], None]) -> Proof:
-    """Check the copy and measure it; ``ValidationFailed`` says what is wrong. ``look`` is called now and then."""
-    with sentences(copy), reading(copy) as db:
+def prove(copy: Path, progress: Progress, look: Callable[[], None], *, original: Path) -> Proof:
+    """Check the copy and measure it; ``ValidationFailed`` says what is wrong with the original.
+
+    ``look`` is called now and then.
+    """
+    with sentences(original), reading(copy) as db:
         watched(db, look)
-        warnings = [*integrity(db, copy), *foreign_keys(db)]
+        warnings = [*integrity(db, original), *foreign_keys(db)]
         facts = measure(db, progress)
     if not facts.tables and not facts.missing:
         raise ValidationFailed(

@@ -36,6 +36,7 @@ def test_a_database_that_works_has_all_stages(engine: PostgreSQLEngine, by_tcp: 
     info = engine.probe(by_tcp)
     assert info.failed is None
     assert [stage.name.msgid for stage in info.stages] == ["name", "TCP", "TLS", "login", "database", "privileges"]
+    assert str(info.stages[2].message) == "The session is not encrypted (sslmode prefer)."
     assert info.version.startswith("16.")
     assert info.details["encoding"] == "UTF8"
 
