@@ -20,9 +20,20 @@ class DbadminConfig(AppConfig):
         """Translate sentences with Django, and keep the three groups as roles.py has them."""
         from dbadmin import checks as checks
         from dbadmin import text
+        from dbadmin.engines import private
         from dbadmin.engines.postgresql import clients
         from dbadmin.roles import create_groups
 
         text.set_translator(gettext)
         clients.configure(settings.POSTGRESQL_BIN, fetched=Path(settings.HOME, "postgresql"), jobs=settings.DUMP_JOBS)
+        home = Path(settings.HOME)
+        private.configure(protected=(home, *_catalogue_files()), exceptions=(home / "samples",))
         post_migrate.connect(create_groups, sender=self)
+
+
+def _catalogue_files() -> list[Path]:
+    """The catalogue may be a SQLite file outside the home folder."""
+    catalogue = settings.DATABASES["default"]
+    if not catalogue["ENGINE"].endswith("sqlite3"):
+        return []
+    return [Path(f"{catalogue['NAME']}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]

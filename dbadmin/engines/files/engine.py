@@ -37,6 +37,7 @@ from dbadmin.engines.files.selection import (
     unmatched,
 )
 from dbadmin.engines.paths import absolute, attributes, beside, network_file_system, remove_partials, require_space
+from dbadmin.engines.private import require_apart, require_public
 from dbadmin.exceptions import DbadminError, ValidationFailed
 from dbadmin.facts import Facts
 from dbadmin.progress import Progress
@@ -62,7 +63,9 @@ class FilesEngine:
                 Text("No file pattern is given."),
                 Text("Write at least one, such as {example}.", example="config/*.json"),
             )
-        return FilesConnection(absolute(settings, "folder"), required, optional)
+        folder = absolute(settings, "folder")
+        require_public(folder)
+        return FilesConnection(folder, required, optional)
 
     def probe(self, connection: FilesConnection) -> ServerInfo:
         """Try the folder, the patterns and the content of each file."""
@@ -102,7 +105,9 @@ class FilesEngine:
 
     def new_target(self, connection: FilesConnection, name: str) -> FilesConnection:
         """Return a folder beside the original, or the folder of an absolute path, with the same patterns."""
-        return FilesConnection(beside(connection.root, name), connection.required, connection.optional)
+        root = beside(connection.root, name)
+        require_apart(root)
+        return FilesConnection(root, connection.required, connection.optional)
 
     def exists(self, target: FilesConnection) -> bool:
         """Say whether something is there; an empty folder is nothing."""

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from dbadmin.engines.base import ReportLine, Switch
 from dbadmin.engines.files.selection import FilesConnection, require_regular, select, sentences
 from dbadmin.engines.paths import attributes, give, partial, remove_partials, require_space, sync
+from dbadmin.engines.private import require_apart
 from dbadmin.exceptions import ConnectionFailed, DbadminError, Refused
 from dbadmin.progress import Progress, Silent
 from dbadmin.text import Text
@@ -29,6 +30,7 @@ def beside_name(root: Path, suffix: str) -> str:
 def intend(connection: FilesConnection, *, candidate: str, kept: str) -> Switch:
     """Look whether the folder may be written and is free of what the switch makes."""
     root = connection.root
+    require_apart(root)
     with sentences(root):
         if os.path.lexists(root.with_name(kept)):
             raise Refused(
@@ -47,6 +49,7 @@ def intend(connection: FilesConnection, *, candidate: str, kept: str) -> Switch:
 def replace(connection: FilesConnection, switch: Switch, *, progress: Progress) -> tuple[ReportLine, ...]:
     """Copy what is current, lay out what is new, then rename file by file; an error puts everything back."""
     root = connection.root
+    require_apart(root)
     candidate, kept = root.with_name(switch.candidate), root.with_name(switch.kept)
     with sentences(root):
         require_space(root.parent, sum(require_regular(file, root).st_size for file in select(connection)))

@@ -11,6 +11,7 @@ from typing import Any
 from dbadmin.engines.base import ReportLine
 from dbadmin.engines.files.selection import sentences
 from dbadmin.engines.paths import give, partial, require_space, sync
+from dbadmin.engines.private import require_apart
 from dbadmin.exceptions import ConnectionFailed, CorruptArchive, Refused
 from dbadmin.progress import Progress
 from dbadmin.text import Text
@@ -27,6 +28,7 @@ def taken(target: Path) -> bool:
 
 def restore(target: Path, *, spool: Path, origin: Mapping[str, Any], progress: Progress) -> tuple[ReportLine, ...]:
     """Make the folder ``target`` of the files in ``spool``; after any exception it is as it was."""
+    require_apart(target, spool=spool)
     with sentences(target):
         _require_free(target)
         files = sorted(path for path in (spool / MEMBERS).rglob("*") if path.is_file())

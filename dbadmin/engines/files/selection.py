@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbadmin.engines.private import is_private, require_public
 from dbadmin.exceptions import ConnectionFailed, DbadminError, StorageError, ValidationFailed
 from dbadmin.text import Text
 
@@ -42,9 +43,15 @@ class Selected:
 
 
 def select(connection: FilesConnection) -> tuple[Selected, ...]:
-    """Return the files in order of their names. Raises for what may not be read, and for a missing root."""
+    """Return the files in order of their names. Raises for what may not be read, and for a missing root.
+
+    ``Refused`` for a file of our own below a root that is not.
+    """
     required = {path for pattern in connection.required for path in matches(connection.root, pattern)}
     optional = {path for pattern in connection.optional for path in matches(connection.root, pattern)}
+    if not is_private(connection.root):  # a drill's copy is in the spool
+        for path in required | optional:
+            require_public(path)
     return tuple(
         Selected(path.relative_to(connection.root).as_posix(), path, path in required)
         for path in sorted(required | optional)

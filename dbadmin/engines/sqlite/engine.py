@@ -25,6 +25,7 @@ from dbadmin.engines.base import (
     ToolHistory,
 )
 from dbadmin.engines.paths import absolute, beside, remove_partials
+from dbadmin.engines.private import require_public
 from dbadmin.engines.sqlite import drill, script
 from dbadmin.engines.sqlite import dump as dumping
 from dbadmin.engines.sqlite import replace as replacing
@@ -57,8 +58,10 @@ class SQLiteEngine:
     scopes: ClassVar[tuple[str, ...]] = (FULL, SCHEMA, DATA)
 
     def connection(self, settings: Mapping[str, Any], password: str = "") -> SQLiteConnection:
-        """Return the file that ``path`` names."""
-        return SQLiteConnection(absolute(settings))
+        """Return the file that ``path`` names; ``Refused`` for one of our own."""
+        path = absolute(settings)
+        require_public(path)
+        return SQLiteConnection(path)
 
     def probe(self, connection: SQLiteConnection) -> ServerInfo:
         """Try folder, file, opening and tables."""
@@ -66,11 +69,13 @@ class SQLiteEngine:
 
     def dump(self, connection: SQLiteConnection, *, scope: str, spool: Path, progress: Progress) -> Dump:
         """Copy the database while it is in use, prove the copy and compress it."""
+        require_public(connection.path)
         return dumping.dump(connection.path, scope=scope, spool=spool, progress=progress)
 
     def new_target(self, connection: SQLiteConnection, name: str) -> SQLiteConnection:
         """Return a file beside the original, or the file of an absolute path."""
         path = beside(connection.path, name)
+        require_public(path)
         if name.endswith(SIDECARS):
             raise ValidationFailed(Text("“{name}” ends like a file that SQLite keeps beside a database.", name=name))
         return SQLiteConnection(path)
@@ -91,6 +96,7 @@ class SQLiteEngine:
         progress: Progress,
     ) -> tuple[ReportLine, ...]:
         """Make a new file, with the mode and owner of the original where that is permitted."""
+        require_public(target.path, spool=spool)
         return restoring.restore(target.path, spool=spool, scope=scope, origin=origin, progress=progress)
 
     def discard(self, target: SQLiteConnection) -> None:
@@ -190,10 +196,12 @@ class SQLiteEngine:
 
     def intend(self, current: SQLiteConnection, *, candidate: str, kept: str) -> Switch:
         """Needs the right to write."""
+        require_public(current.path)
         return replacing.intend(current.path, candidate=candidate, kept=kept)
 
     def replace(self, current: SQLiteConnection, switch: Switch, *, progress: Progress) -> tuple[ReportLine, ...]:
         """Write the candidate into the live file through SQLite, with readers and a writer at work."""
+        require_public(current.path)
         return replacing.replace(current.path, switch, progress=progress)
 
     def settle(self, current: SQLiteConnection, switch: Switch) -> bool:
