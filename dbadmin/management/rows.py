@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
+from django.utils import timezone
 
 from dbadmin.exceptions import UsageError
 from dbadmin.models import Backup, Job, Restore
@@ -79,9 +81,14 @@ def job_row(job: Job) -> dict[str, Any]:
 def backup_line(backup: Backup) -> str:
     """Return a backup on one line."""
     return (
-        f"{backup.pk:>6}  {backup.finished_at:%Y-%m-%d %H:%M}  {backup.database.slug:<24} {backup.scope:<6} "
+        f"{backup.pk:>6}  {clock(backup.finished_at)}  {backup.database.slug:<24} {backup.scope:<6} "
         f"{backup.get_state_display():<10} {backup.size / 1_000_000:>10.1f} MB  {backup.row_count:>12} rows"
     )
+
+
+def clock(moment: datetime) -> str:
+    """Return a time in the zone of TIME_ZONE, which it names."""
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M %Z}"
 
 
 def require(rows: QuerySet[Row], pk: int, *, what: Text) -> Row:

@@ -9,7 +9,7 @@ from dbadmin import audit
 from dbadmin.choices import JobState
 from dbadmin.jobs.queue import cancel
 from dbadmin.management.command import Outcome, VerbCommand
-from dbadmin.management.rows import job_row, require
+from dbadmin.management.rows import clock, job_row, require
 from dbadmin.models import Job
 from dbadmin.text import Text
 
@@ -50,6 +50,6 @@ def _line(job: Job) -> str:
     percent = f"{job.percent} %" if job.is_active and job.percent is not None else ""
     told = job.phase if job.is_active else job.message
     return (
-        f"{job.pk:>6}  {job.created_at:%Y-%m-%d %H:%M}  {job.get_kind_display():<24} {job.database.slug:<24} "
+        f"{job.pk:>6}  {clock(job.created_at)}  {job.get_kind_display():<24} {job.database.slug:<24} "
         f"{job.get_state_display():<15} {percent:>5} {told}"
     ).rstrip()

@@ -11,6 +11,7 @@ from django.utils import timezone
 from dbadmin.choices import MigrationState
 from dbadmin.exceptions import DbadminError
 from dbadmin.management.command import CRITICAL, DONE, UNKNOWN, WARNING, Outcome, VerbCommand, find_database
+from dbadmin.management.rows import clock
 from dbadmin.migration_history.read import read_history
 from dbadmin.models import AppliedMigration, Database, MigrationStatus
 
@@ -127,10 +128,8 @@ def _line(status: Mapping[str, Any]) -> str:
 def _revision_line(row: Mapping[str, Any]) -> str:
     if "revision" not in row:
         return _line(row)
-    gone = f" (gone since {row['disappeared_at']:%Y-%m-%d %H:%M})" if row["disappeared_at"] else ""
-    when = (
-        f"at {row['applied_at']:%Y-%m-%d %H:%M}" if row["applied_at"] else f"seen {row['first_seen_at']:%Y-%m-%d %H:%M}"
-    )
+    gone = f" (gone since {clock(row['disappeared_at'])})" if row["disappeared_at"] else ""
+    when = f"at {clock(row['applied_at'])}" if row["applied_at"] else f"seen {clock(row['first_seen_at'])}"
     return (
         f"{row['database']}  {row['tool']} {row['revision']}: {row['state']}{gone}, {when} UTC. "
         f"{row['description']}".rstrip()
