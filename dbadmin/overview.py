@@ -11,8 +11,8 @@ from django.db.models import Case, OuterRef, QuerySet, Subquery, Value, When
 from django.utils import timezone
 
 from dbadmin.charts import Day
-from dbadmin.choices import BackupState, JobKind, JobState, Scope, Verdict
-from dbadmin.models import Application, Backup, CheckResult, Database, Finding, Job, MigrationStatus
+from dbadmin.choices import BackupState, DrillKind, DrillState, JobKind, JobState, Scope, Verdict
+from dbadmin.models import Application, Backup, CheckResult, Database, Drill, Finding, Job, MigrationStatus
 from dbadmin.models.job import WRITERS
 from dbadmin.strips import strips
 
@@ -40,6 +40,7 @@ class Row:
     days: list[Day]
     now: datetime
     active: Job | None = None
+    restore_seconds: float | None = None
 
     @property
     def is_overdue(self) -> bool:
@@ -95,6 +96,22 @@ class Overview:
         return min((row.newest_at for row in self.rows if row.newest_at), default=None)
 
     @property
+    def measured(self) -> list[Row]:
+        """Databases whose restore a drill has measured."""
+        return [row for row in self.rows if row.restore_seconds is not None]
+
+    @property
+    def restore_time(self) -> timedelta | None:
+        """How long it would take to bring back all that was measured, one after the other."""
+        seconds = [row.restore_seconds for row in self.measured if row.restore_seconds is not None]
+        return timedelta(seconds=sum(seconds)) if seconds else None
+
+    @property
+    def slow(self) -> list[Row]:
+        """Databases whose restore takes longer than is acceptable."""
+        return [row for row in self.measured if (row.restore_seconds or 0) > 60 * row.database.restore_minutes]
+
+    @property
     def applications(self) -> dict[Application, list[Row]]:
         """The rows by application, both in order of name."""
         grouped: dict[Application, list[Row]] = defaultdict(list)
@@ -120,6 +137,7 @@ def gather() -> Overview:
             days=days.get(database.pk, []),
             now=now,
             active=by_database.get(database.pk),
+            restore_seconds=getattr(database, "restore_seconds", None),
         )
         for database in databases
     ]
@@ -127,12 +145,15 @@ def gather() -> Overview:
 
 
 def with_newest(databases: QuerySet[Database]) -> QuerySet[Database]:
-    """Add ``newest_id`` and ``newest_at`` of the newest full backup that can be restored."""
+    """Add ``newest_id`` and ``newest_at`` of the newest full backup that can be restored, and ``restore_seconds``."""
     newest = Backup.objects.filter(database=OuterRef("pk"), state=BackupState.AVAILABLE, scope=Scope.FULL).order_by(
         "-finished_at"
     )
+    drills = Drill.objects.filter(backup__database=OuterRef("pk"), state=DrillState.PROVEN, kind=DrillKind.FULL)
     return databases.annotate(
-        newest_id=Subquery(newest.values("pk")[:1]), newest_at=Subquery(newest.values("finished_at")[:1])
+        newest_id=Subquery(newest.values("pk")[:1]),
+        newest_at=Subquery(newest.values("finished_at")[:1]),
+        restore_seconds=Subquery(drills.order_by("-finished_at").values("restore_seconds")[:1]),
     )
 
 

@@ -14,12 +14,13 @@ from django.utils.translation import gettext as _
 from dbadmin.choices import (
     BackupState,
     ColouredChoices,
+    DrillState,
     JobState,
     MigrationState,
     RestoreState,
     Verdict,
 )
-from dbadmin.models import AppliedMigration, Backup, Database, Finding, Job, Restore
+from dbadmin.models import AppliedMigration, Backup, Database, Drill, Finding, Job, Restore
 
 LENGTH = 40
 
@@ -37,8 +38,8 @@ class Event:
 
 
 def timeline(database: Database) -> list[Event]:
-    """Return the newest events, newest first. Five queries, each of at most ``LENGTH`` rows."""
-    sources = (_backups, _restores, _jobs, _migrations, _findings)
+    """Return the newest events, newest first. Six queries, each of at most ``LENGTH`` rows."""
+    sources = (_backups, _restores, _drills, _jobs, _migrations, _findings)
     events = chain.from_iterable(source(database) for source in sources)
     return nlargest(LENGTH, events, key=lambda event: event.at)
 
@@ -65,6 +66,18 @@ def _restores(database: Database) -> Iterator[Event]:
             words=_("Restore to {target}").format(target=restore.target),
             state=RestoreState(restore.state),
             url=restore.get_absolute_url(),
+        )
+
+
+def _drills(database: Database) -> Iterator[Event]:
+    rows = Drill.objects.filter(backup__database=database).defer("checks", "differences")
+    for drill in rows[:LENGTH]:
+        yield Event(
+            at=drill.finished_at or drill.started_at,
+            icon="shield-check",
+            words=_("Drill, {kind}").format(kind=drill.get_kind_display()),
+            state=DrillState(drill.state),
+            url=drill.get_absolute_url(),
         )
 
 

@@ -6,10 +6,12 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from dbadmin.views import (
+    assertions,
     audit,
     backups,
     databases,
     downloads,
+    drills,
     health,
     healthz,
     jobs,
@@ -44,6 +46,12 @@ urlpatterns = [
     path("backups/<int:pk>/archive/", downloads.archive, name="backup-download"),
     path("backups/<int:pk>/sql/", downloads.sql, name="backup-sql"),
     path("backups/<int:pk>/verify/", backups.verify, name="backup-verify"),
+    path("backups/<int:pk>/drill/", drills.run, name="backup-drill"),
+    # Drills
+    path("drills/", drills.drills, name="drills"),
+    path("drills/<int:pk>/", drills.drill, name="drill"),
+    path("databases/<slug:slug>/assertions/add/", assertions.add, name="assertion-add"),
+    path("databases/<slug:slug>/assertions/<int:pk>/remove/", assertions.remove, name="assertion-remove"),
     # Restores
     path("backups/<int:pk>/restore/", restores.new, name="restore-new"),
     path("backups/<int:pk>/replace/", replacing.replace, name="restore-replace"),

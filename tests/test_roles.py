@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from dbadmin.models import Restore
+from dbadmin.models import Assertion, Drill, Restore
 from dbadmin.roles import ROLES
 from tests.factories import make_backup, make_database, make_job
 
@@ -37,6 +37,11 @@ NEEDED = {
     "backup-download": "download_backup",
     "backup-sql": "download_backup",
     "backup-verify": "run_backup",
+    "backup-drill": "run_drill",
+    "drills": "view_drill",
+    "drill": "view_drill",
+    "assertion-add": "add_assertion",
+    "assertion-remove": "delete_assertion",
     "restore-new": "run_restore",
     "restore": "view_restore",
     "restore-replace": "run_restore",
@@ -80,8 +85,10 @@ def paths(db: None) -> dict[str, str]:
     database = make_database()
     backup = make_backup(database=database)
     restore = Restore.objects.create(backup=backup, target="copy", started_at=timezone.now())
+    drill = Drill.objects.create(backup=backup, started_at=timezone.now())
+    assertion = Assertion.objects.create(database=database, name="one", kind="value", sql="SELECT 1", expected="1")
     job = make_job(database=database, kind="health")
-    keys = {"backup": backup.pk, "restore": restore.pk, "job": job.pk}
+    keys = {"backup": backup.pk, "restore": restore.pk, "job": job.pk, "drill": drill.pk, "assertion": assertion.pk}
 
     def path(key: str, route: str) -> str:
         pk = backup.pk if key in ("restore-new", "restore-replace") else keys.get(key.partition("-")[0], 1)

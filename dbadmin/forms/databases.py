@@ -22,7 +22,7 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
 
     class Meta:
         model = Database
-        fields = ("name", "slug", "application", "environment", "backup_age_hours", "project_folder")
+        fields = ("name", "slug", "application", "environment", "backup_age_hours", "restore_minutes", "project_folder")
         help_texts = {"slug": _("For addresses, commands and the storage folder. Empty: made of the names.")}
 
     field_order = (
@@ -32,6 +32,7 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
         "environment",
         "slug",
         "backup_age_hours",
+        "restore_minutes",
         "project_folder",
     )
 
@@ -39,6 +40,7 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
         super().__init__(*args, **kwargs)
         self.fields["application"].required = False
         self.fields["slug"].required = False
+        self.fields["restore_minutes"].required = False
         self.fields["slug"].disabled = bool(self.instance.pk)
 
     def clean(self) -> dict[str, Any]:
@@ -51,6 +53,10 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
         if not self.errors and not data.get("slug"):
             data["slug"] = self._free_slug(f"{data.get('new_application') or data['application']} {data['name']}")
         return data
+
+    def clean_restore_minutes(self) -> int:
+        """Keep what was, when nothing is given."""
+        return int(self.cleaned_data["restore_minutes"] or self.instance.restore_minutes)
 
     def _free_slug(self, words: str) -> str:
         stem = slugify(words)[:44] or "database"

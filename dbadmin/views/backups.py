@@ -59,6 +59,7 @@ def backup(request: HttpRequest, pk: int) -> HttpResponse:
         "more_members": max(0, len(members) - SHOWN_NAMES),
         "unreadable": unreadable,
         "restores": found.restores.select_related("job")[:SHOWN_NAMES],
+        "drills": found.drills.defer("checks", "differences")[:SHOWN_NAMES],
         "steps": steps_without_dbadmin(found, members),
         "is_stored": found.state != BackupState.DELETED,
         "has_sql": found.database.engine != EngineName.FILES,

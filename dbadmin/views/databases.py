@@ -91,7 +91,11 @@ def _content_of(tab: str, found: Database) -> dict[str, Any]:
         return {"results": found.check_results.all(), "findings": Finding.objects.open().filter(database=found)}
     if tab == "migrations":
         return {"migrations": found.applied_migrations.order_by("tool", "-position")[: 10 * SHOWN]}
-    return {"settings": as_lines(found.settings), "is_environment": found.source == Source.ENVIRONMENT}
+    return {
+        "settings": as_lines(found.settings),
+        "is_environment": found.source == Source.ENVIRONMENT,
+        "assertions": found.assertions.all(),
+    }
 
 
 def _address(found: Database) -> Text | str:
