@@ -55,6 +55,7 @@ urlpatterns = [
     # Restores
     path("backups/<int:pk>/restore/", restores.new, name="restore-new"),
     path("backups/<int:pk>/replace/", replacing.replace, name="restore-replace"),
+    path("backups/<int:pk>/tables/", replacing.tables, name="restore-tables"),
     path("restores/<int:pk>/undo/", replacing.undo, name="restore-undo"),
     path("restores/<int:pk>/", restores.restore, name="restore"),
     # Jobs

@@ -45,6 +45,7 @@ NEEDED = {
     "restore-new": "run_restore",
     "restore": "view_restore",
     "restore-replace": "run_restore",
+    "restore-tables": "run_restore",
     "restore-undo": "run_restore",
     "jobs": "view_job",
     "job": "view_job",
@@ -91,7 +92,8 @@ def paths(db: None) -> dict[str, str]:
     keys = {"backup": backup.pk, "restore": restore.pk, "job": job.pk, "drill": drill.pk, "assertion": assertion.pk}
 
     def path(key: str, route: str) -> str:
-        pk = backup.pk if key in ("restore-new", "restore-replace") else keys.get(key.partition("-")[0], 1)
+        of_backup = ("restore-new", "restore-replace", "restore-tables")
+        pk = backup.pk if key in of_backup else keys.get(key.partition("-")[0], 1)
         route = re.sub(r"\(\?P<app_label>([a-z]+)[^)]*\)", r"\1", route).replace("(?P<url>.*)$", "nowhere/")
         route = route.replace("<slug:slug>", database.slug)
         return "/" + re.sub(r"<[^>]+>", str(pk), route).rstrip("$")

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dbadmin import audit
-from dbadmin.backups import replace, restore, take
+from dbadmin.backups import replace, restore, tables, take
 from dbadmin.backups.replace import target_of
 from dbadmin.choices import ACTIVE_STATES, RestoreMode, RestoreState
 from dbadmin.engines.base import Switch
@@ -83,8 +83,8 @@ def clean_up(job: Job) -> None:
     """Settle what a restore or undo that died has begun, and remove what it left half done."""
     take.discard_unfinished(job)
     row = Restore.objects.select_related("backup__database").filter(job=job, state=RestoreState.RUNNING).first()
-    if row is not None and row.mode == RestoreMode.REPLACE:
-        replace.settle(row, job)
+    if row is not None and row.mode != RestoreMode.NEW:
+        _settle(row, job)
     else:
         restore.discard_unfinished(job)
     for undoing in _undoing():
@@ -94,14 +94,22 @@ def clean_up(job: Job) -> None:
 
 def settle_unfinished() -> None:
     """Try again what could not be settled when its job ended, such as on a server that was away."""
-    running = Restore.objects.filter(mode=RestoreMode.REPLACE, state=RestoreState.RUNNING, job__isnull=False)
+    modes = (RestoreMode.REPLACE, RestoreMode.TABLES)
+    running = Restore.objects.filter(mode__in=modes, state=RestoreState.RUNNING, job__isnull=False)
     for row in running.exclude(job__state__in=ACTIVE_STATES).select_related("job", "backup__database"):
         with contextlib.suppress(DbadminError):  # still away
-            replace.settle(row, row.job)
+            _settle(row, row.job)
     for row in _undoing():
         if not _is_busy(row):
             with contextlib.suppress(DbadminError):
                 settle_undo(row, None)
+
+
+def _settle(row: Restore, job: Job | None) -> None:
+    if row.mode == RestoreMode.TABLES:
+        tables.settle(row, target_of(row))
+    else:
+        replace.settle(row, job)
 
 
 def forget_ways_back(now: datetime) -> list[Restore]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from dbadmin.exceptions import ConnectionFailed
+from dbadmin.exceptions import ConnectionFailed, DatabaseError
 from dbadmin.facts import Facts
 from dbadmin.progress import Progress
 from dbadmin.text import Text
@@ -134,6 +134,15 @@ class Examination:
     name: Text
     verdict: str
     message: Text
+
+
+def require_rows(table: str, found: int, expected: int) -> None:
+    """Raise ``DatabaseError`` when a table that was brought back has not as many rows as the backup says."""
+    if found != expected:
+        raise DatabaseError(
+            Text("“{table}” has {found} rows in place of {expected}.", table=table, found=found, expected=expected),
+            Text("Nothing was brought back. Verify the backup, or choose another one."),
+        )
 
 
 class Connection(Protocol):

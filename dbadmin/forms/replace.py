@@ -66,3 +66,17 @@ class ConfirmForm(forms.Form):
         if typed != self._database.name:
             raise forms.ValidationError(_("That is not its name: nothing was started."))
         return typed
+
+
+class TablesForm(forms.Form):
+    """Which tables come beside the live ones."""
+
+    tables = forms.MultipleChoiceField(label=_("Tables"), widget=forms.CheckboxSelectMultiple)
+
+    def __init__(self, data: Any, *, backup: Backup) -> None:
+        super().__init__(data)
+        held = backup.measured().tables
+        field = self.fields["tables"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = [(name, f"{name} ({rows})") for name, rows in sorted(held.items())]
+        field.widget.attrs["class"] = "form-check-input"

@@ -11,6 +11,7 @@ from dbadmin import audit
 from dbadmin.backups.drill import drill_backup
 from dbadmin.backups.replace import KEEP_HOURS, replace_with_backup
 from dbadmin.backups.restore import restore_backup
+from dbadmin.backups.tables import place, restore_tables
 from dbadmin.backups.take import take_backup
 from dbadmin.backups.undo import undo_restore
 from dbadmin.backups.verify import verify_backup
@@ -45,10 +46,12 @@ def restore(job: Job, progress: Progress) -> Text:
     """Parameters: ``backup`` (id), ``target_name``, ``server`` (slug; the backup's own), ``keep_owners`` (yes).
 
     With ``mode`` replace, in place of the names: ``keep_hours``, ``without_safety`` (no); it replaces the job's own
-    database.
+    database. With ``mode`` tables: ``tables`` (names); they come into the job's own database.
     """
     if job.params.get("mode") == RestoreMode.REPLACE:
         return _replace(job, progress)
+    if job.params.get("mode") == RestoreMode.TABLES:
+        return _bring_tables(job, progress)
     row = restore_backup(
         backup=_backup(job),
         target_name=job.params["target_name"],
@@ -131,6 +134,17 @@ def _replace(job: Job, progress: Progress) -> Text:
     )
     _look_again(job.database)
     return Text("{target} is now exactly what the backup has. It can be undone.", target=row.target)
+
+
+def _bring_tables(job: Job, progress: Progress) -> Text:
+    tables = tuple(job.params["tables"])
+    row = restore_tables(backup=_backup(job), database=job.database, tables=tables, progress=progress, job=job)
+    return Text(
+        "{count} tables are beside the live ones in {target}; look for {place}.",
+        count=len(tables),
+        target=row.target,
+        place=place(row, job.database),
+    )
 
 
 def _backup(job: Job) -> Backup:

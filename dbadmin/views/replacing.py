@@ -1,4 +1,4 @@
-"""Putting a backup in the place of what exists, and going back."""
+"""Putting a backup in the place of what exists, going back, and bringing single tables beside."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from dbadmin.backups.preflight_replace import look_ahead_of_replacing
 from dbadmin.backups.replace import target_of
+from dbadmin.backups.tables import require_tables
 from dbadmin.backups.undo import require_undoable
 from dbadmin.choices import JobKind, RestoreMode
 from dbadmin.exceptions import DbadminError
-from dbadmin.forms.replace import ConfirmForm, ReplaceForm
+from dbadmin.forms.replace import ConfirmForm, ReplaceForm, TablesForm
 from dbadmin.models import Backup, Restore
 from dbadmin.views.access import requires
 from dbadmin.views.failures import failed
@@ -54,6 +55,24 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, _("Type the name “{name}” to confirm. Nothing was started.").format(name=database.name))
         return redirect(row)
     return start_one(request, JobKind.UNDO, database, params={"restore": row.pk}, back_to=row.get_absolute_url())
+
+
+@requires("dbadmin.run_restore")
+@require_http_methods(["GET", "HEAD", "POST"])
+def tables(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask which tables shall come beside the live ones; when posted, start."""
+    backup = get_object_or_404(Backup.objects.select_related("database__application", "storage"), pk=pk)
+    form = TablesForm(request.POST if request.method == "POST" else None, backup=backup)
+    if request.method != "POST" or not form.is_valid():
+        status = 422 if request.method == "POST" else 200
+        return render(request, "dbadmin/restore_tables.html", {"backup": backup, "form": form}, status=status)
+    chosen = form.cleaned_data["tables"]
+    try:
+        require_tables(backup, backup.database, tuple(chosen))
+    except DbadminError as error:
+        return failed(request, error, back_to=request.path)
+    params = {"backup": backup.pk, "mode": RestoreMode.TABLES.value, "tables": chosen}
+    return start_one(request, JobKind.RESTORE, backup.database, params=params, back_to=request.path)
 
 
 def _start(request: HttpRequest, backup: Backup) -> HttpResponse:

@@ -102,3 +102,15 @@ def test_the_command_replaces_and_undoes(
     assert tables(live) == {"releases"}
     call_command("restore", "undo", str(Restore.objects.get().pk), "--confirm", database.name)
     assert tables(live) == {"releases", "later"}
+
+
+def test_chosen_tables_come_beside_the_live_ones(admin: Client, backup: Backup, live: Path) -> None:
+    address = reverse("restore-tables", args=[backup.pk])
+    assert "releases (3)" in admin.get(address).content.decode()
+    assert admin.post(address, {"tables": "later"}).status_code == 422
+    admin.post(address, {"tables": ["releases"]})
+    job = run_now(Job.objects.get(kind=JobKind.RESTORE))
+    assert job.state == JobState.SUCCEEDED, job.message
+    row = Restore.objects.get()
+    assert tables(live) == {"releases", "later", f"releases__restored_{row.pk}"}
+    assert "releases" in admin.get(row.get_absolute_url()).content.decode()

@@ -10,6 +10,7 @@ from typing import Any
 from dbadmin import audit
 from dbadmin.backups.replace import KEEP_HOURS, require_replaceable, target_of
 from dbadmin.backups.restore import new_target
+from dbadmin.backups.tables import require_tables
 from dbadmin.backups.undo import require_undoable
 from dbadmin.choices import JobKind, JobState, RestoreMode, RestoreState
 from dbadmin.exceptions import Refused
@@ -40,6 +41,7 @@ class Command(VerbCommand):
         parser.add_argument(
             "--server", metavar="SLUG", help="make it beside this database, or replace this one (default: the original)"
         )
+        where.add_argument("--tables", metavar="A,B", help="bring these tables beside the live ones")
         parser.add_argument("--confirm", metavar="NAME", help="with --replace: the name of what is replaced")
         parser.add_argument(
             "--keep-hours", type=int, default=KEEP_HOURS, metavar="N", help="keep the way back (default: %(default)s)"
@@ -56,6 +58,8 @@ class Command(VerbCommand):
         beside = find_database(options["server"]) if options["server"] else backup.database
         if options["replace"]:
             return _outcome(_replace(backup, beside, options))
+        if options["tables"]:
+            return _outcome(_bring_tables(backup, beside, options["tables"]))
         new_target(backup, beside, options["to_new"])  # refuse before there is a job
         job = work_on(
             JobKind.RESTORE,
@@ -112,6 +116,13 @@ def _replace(backup: Backup, database: Database, options: dict[str, Any]) -> Job
         "keep_owners": not options["no_owner"],
         "without_safety": options["without_safety_backup"],
     }
+    return work_on(JobKind.RESTORE, database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr))
+
+
+def _bring_tables(backup: Backup, database: Database, names: str) -> Job:
+    tables = tuple(name.strip() for name in names.split(",") if name.strip())
+    require_tables(backup, database, tables)
+    params = {"backup": backup.pk, "mode": RestoreMode.TABLES.value, "tables": tables}
     return work_on(JobKind.RESTORE, database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr))
 
 
