@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods
 from dbadmin import audit
 from dbadmin.choices import EngineName, Source
 from dbadmin.engines import get_engine
+from dbadmin.engines.postgresql.connection import may_be_told
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.connections import FIELDS, OTHER_WAYS, ConnectionForm
 from dbadmin.forms.databases import DetailsForm, RemoveForm
@@ -62,14 +63,17 @@ def add(request: HttpRequest) -> HttpResponse:
 @requires("dbadmin.change_database")
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, slug: str) -> HttpResponse:
-    """Change a database; an empty password keeps the stored one."""
+    """Change a database; an empty password keeps the stored one, for the server that it was stored for only."""
     found = get_object_or_404(Database.objects.registered(), slug=slug)
     form = OTHER_WAYS["environment"] if found.source == Source.ENVIRONMENT else FIELDS[found.engine]
     details = DetailsForm(request.POST or None, instance=found)
     connection = _connection_form(request, form, initial=found.settings)
+    if request.method == "POST" and connection.is_valid():
+        _require_password(request, connection, found)
     context = {"database": found, "details": details, "connection": connection}
     if request.method == "POST" and "test" in request.POST:
-        return _tested(request, connection, context, page="dbadmin/database_edit.html", stored=found)
+        kept = None if "forget_password" in request.POST else found
+        return _tested(request, connection, context, page="dbadmin/database_edit.html", stored=kept)
     if request.method == "POST" and details.is_valid() & connection.is_valid():
         return _saved(request, details, connection, action="database.change")
     return render(request, "dbadmin/database_edit.html", context)
@@ -116,6 +120,17 @@ def _tested(
         chosen = connection.chosen()
         context |= {"remarks": chosen.remarks, "candidates": connection.candidates} | _probe(chosen, stored)
     return render(request, "dbadmin/_probe.html" if "HX-Request" in request.headers else page, context)
+
+
+def _require_password(request: HttpRequest, connection: ConnectionForm, stored: Database) -> None:
+    """Nobody gets at a stored password by pointing dbadmin at a server of his own."""
+    chosen = connection.chosen()
+    keeps = stored.encrypted_password and not chosen.password and "forget_password" not in request.POST
+    if keeps and stored.source == Source.FIELDS and not may_be_told(stored.settings, chosen.settings):
+        connection.add_error(
+            "password",
+            _("Type the password again: host, port, user or the server's proof of identity has changed."),
+        )
 
 
 def _probe(chosen: Chosen, stored: Database | None) -> dict[str, Any]:

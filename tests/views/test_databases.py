@@ -143,6 +143,15 @@ def test_an_empty_password_keeps_the_stored_one_and_settings_without_field(admin
     assert database.backup_age_hours == 30
 
 
+@pytest.mark.parametrize("moved", [{"connection-host": "evil.example.org"}, {"connection-user": "postgres"}])
+def test_a_stored_password_is_not_told_to_another_server(admin: Client, moved: dict[str, str]) -> None:
+    database = stored()
+    page = admin.post(f"/databases/{database.slug}/edit/", {"connection-name": "orders", "test": "1"} | moved)
+    assert "Type the password again" in page.content.decode()
+    assert edited(admin, database, **moved).settings["name"] == "orders"
+    assert edited(admin, database, **moved, **{"connection-password": "new"}).password == "new"
+
+
 def test_the_stored_password_can_be_forgotten(admin: Client) -> None:
     assert edited(admin, stored(), forget_password="1").password == ""
 

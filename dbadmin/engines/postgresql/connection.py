@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dbadmin.exceptions import ValidationFailed
+from psycopg import pq
+
+from dbadmin.exceptions import DbadminError, ValidationFailed
 from dbadmin.process import Command
 from dbadmin.text import Text
 
@@ -23,6 +25,11 @@ LIBPQ_VARIABLES = {
     "krbsrvname": "PGKRBSRVNAME",
     "target_session_attrs": "PGTARGETSESSIONATTRS",
 }
+# Whoever answers in the server's place is not given the password in clear.
+NOT_IN_CLEAR = "!password"
+KNOWS_REQUIRE_AUTH = 160000
+# Which authority vouches for the server.
+TRUST = ("sslrootcert", "sslcrl")
 POOL_SIZE = 10
 CONNECT_TIMEOUT = 10
 
@@ -59,6 +66,11 @@ class PostgreSQLConnection:
         return self.host.startswith("/")
 
     @property
+    def require_auth(self) -> str:
+        """Return libpq's ``require_auth``; empty where the server is proven to be the one that is meant."""
+        return "" if self.by_socket or self.sslmode == "verify-full" else NOT_IN_CLEAR
+
+    @property
     def key(self) -> str:
         """Equal for connections that may share sessions; tells nothing about the password."""
         parts = (repr(self), self.password)
@@ -78,6 +90,8 @@ class PostgreSQLConnection:
             "options": self._options(),
             "client_encoding": "UTF8",
             **self.libpq,
+            # An empty value would allow no method at all.
+            **({"require_auth": self.require_auth} if self.require_auth and pq.version() >= KNOWS_REQUIRE_AUTH else {}),
         }
 
     def command(self, argv: tuple[str, ...], *, application_name: str = "dbadmin") -> Command:
@@ -95,6 +109,7 @@ class PostgreSQLConnection:
             "PGCONNECT_TIMEOUT": str(self.connect_timeout),
             "PGOPTIONS": self._options(),
             "PGAPPNAME": application_name,
+            "PGREQUIREAUTH": self.require_auth,  # clients before 16 do not look at it
         } | {LIBPQ_VARIABLES[name]: value for name, value in self.libpq.items()}
         return {name: value for name, value in variables.items() if value}
 
@@ -119,6 +134,22 @@ def make_connection(settings: Mapping[str, Any], password: str = "") -> PostgreS
         libpq={name: _text(settings, name, "") for name in LIBPQ_VARIABLES if settings.get(name)},
         options=_server_settings(settings.get("server_settings") or {}),
         pool_size=_number(settings, "pool_size", default=POOL_SIZE, most=100),
+    )
+
+
+def may_be_told(password_of: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Say whether the password stored with ``password_of`` may be sent to where ``settings`` lead.
+
+    Only to the same server, for the same user, and with no less proof that it is this server.
+    """
+    try:
+        before, after = make_connection(password_of), make_connection(settings)
+    except DbadminError:
+        return False
+    return (
+        (before.host, before.port, before.user) == (after.host, after.port, after.user)
+        and SSL_MODES.index(after.sslmode) >= SSL_MODES.index(before.sslmode)
+        and all(before.libpq.get(name) == after.libpq.get(name) for name in TRUST)
     )
 
 

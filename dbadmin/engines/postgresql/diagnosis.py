@@ -226,6 +226,14 @@ def _check_login_elsewhere(connection: PostgreSQLConnection, error: psycopg.Oper
     if other is not None:
         other.close()
         return
+    if "server requested a cleartext password" in str(error):
+        raise StageFailed(
+            Text("The server asks for the password in clear text; it was not sent."),
+            Text(
+                "Let the server use scram-sha-256. Where it needs the clear text, as LDAP and PAM do, choose sslmode "
+                "verify-full with sslrootcert, so that nobody else can ask for it."
+            ),
+        ) from error
     raise StageFailed(
         Text(
             "The server refused the login of {user}: {reason}", user=connection.user or "–", reason=server_words(error)
