@@ -21,7 +21,7 @@ from dbadmin.models import Backup, Database, Job, Restore
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
-KEEP_HOURS = 72
+KEEP_HOURS, LONGEST_HOURS = 72, 24 * 365
 
 
 def replace_with_backup(
@@ -77,6 +77,7 @@ def settle(row: Restore, job: Job | None, error: BaseException | None = None) ->
     """
     database = target_of(row)
     engine, current = database.adapter, database.connection()
+    _link_safety_backup(row, job)
     if "switch" in row.way_back and _settled(engine, current, Switch.from_json(row.way_back["switch"])):
         finish(row, job)
         return
@@ -113,6 +114,13 @@ def finish(row: Restore, job: Job | None) -> None:
         audit.record(audit.from_job(job), "restore.replaced", row, target=row.target, way_back_until=until)
 
 
+def _link_safety_backup(row: Restore, job: Job | None) -> None:
+    """A process may have died between storing the backup and noting it here."""
+    if job is not None and row.safety_backup is None and (taken := Backup.objects.filter(job=job).first()):
+        row.safety_backup = taken
+        row.save(update_fields=["safety_backup"])
+
+
 def _settled(engine: Engine, current: Any, switch: Switch) -> bool:
     """Look twice: once the candidate is discarded, nobody who is still at work can switch to it any more."""
     if engine.settle(current, switch):
@@ -138,7 +146,7 @@ class _Replacing:
             mode=RestoreMode.REPLACE,
             target=current.address[:300],
             started_at=timezone.now(),
-            way_back={"database": database.pk, "keep_hours": keep_hours},
+            way_back={"database": database.pk, "keep_hours": min(max(1, keep_hours), LONGEST_HOURS)},
         )
         target = engine.new_target(current, candidate_name(engine, current, row))
         restoring = Restoring(backup=backup, engine=engine, target=target, job=job)

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from dbadmin.backups.replace import KEEP_HOURS
+from dbadmin.backups.replace import KEEP_HOURS, LONGEST_HOURS
 from dbadmin.choices import EngineName
 from dbadmin.forms.filters import DatabaseField
 from dbadmin.models import Backup, Database
@@ -21,7 +21,7 @@ class ReplaceForm(forms.Form):
     keep_hours = forms.IntegerField(
         label=_("Keep the way back (hours)"),
         min_value=1,
-        max_value=24 * 365,
+        max_value=LONGEST_HOURS,
         help_text=_("The replaced database takes its space for so long; then it is removed."),
     )
     keep_owners = forms.BooleanField(

@@ -11,13 +11,13 @@ from django.utils import timezone
 
 from dbadmin.backups.replace import replace_with_backup
 from dbadmin.backups.take import take_backup
-from dbadmin.backups.undo import forget_ways_back, undo_restore
+from dbadmin.backups.undo import forget_ways_back, settle_unfinished, undo_restore
 from dbadmin.choices import RestoreState
 from dbadmin.exceptions import DatabaseError, DbadminError, Refused
 from dbadmin.models import AuditEvent, Backup, Database, Restore, Storage
 from dbadmin.progress import Silent
 from tests.backups.files import below, flip_a_byte, spools, stored
-from tests.factories import make_database
+from tests.factories import make_database, make_job
 from tests.small_disk import small_disk as small_disk
 
 
@@ -188,3 +188,24 @@ def test_a_file_that_cannot_be_replaced_puts_all_back(set_backup: Backup, folder
     assert content(folder) == present
     assert not list(folder.parent.glob("*__*"))
     assert Restore.objects.get().state == RestoreState.FAILED
+
+
+def test_a_way_back_of_absurd_length_is_a_year(backup: Backup, live: Path) -> None:
+    row = replace(backup, keep_hours=10**12)
+    assert row.way_back_until is not None
+    assert row.way_back_until < timezone.now() + timedelta(days=366)
+
+
+def test_what_could_not_be_settled_is_settled_by_the_clock(backup: Backup, live: Path) -> None:
+    row = replace(backup)
+    job = make_job(database=backup.database, kind="restore", state="lost")
+    Restore.objects.filter(pk=row.pk).update(state=RestoreState.RUNNING, job=job)
+    live.rename(live.with_suffix(".away"))
+    settle_unfinished()
+    row.refresh_from_db()
+    assert row.state == RestoreState.RUNNING
+    live.with_suffix(".away").rename(live)
+    settle_unfinished()
+    row.refresh_from_db()
+    assert row.state == RestoreState.EXACT
+    assert undo_restore(row=row, progress=Silent()).state == RestoreState.UNDONE
