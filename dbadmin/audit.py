@@ -37,6 +37,11 @@ def from_shell() -> Actor:
     return Actor(name=f"shell:{getpass.getuser()}")
 
 
+def by_shell(job: Job) -> bool:
+    """Say whether somebody on this machine asked for a job; no name of a user has a colon."""
+    return job.requested_by_id is None and job.actor.startswith("shell:")
+
+
 def from_job(job: Job | None) -> Actor:
     """Return who asked for a job; without one, the product itself."""
     return Actor(name=job.actor, user=job.requested_by) if job else SYSTEM

@@ -34,6 +34,8 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 # Folders with PostgreSQL client programs, tried before every other place.
 POSTGRESQL_BIN = env.list("DBADMIN_POSTGRESQL_BIN", default=[])
+# Where restores asked for on the web may make files and folders, besides near the originals.
+RESTORE_FOLDERS = [folder for folder in env.list("DBADMIN_RESTORE_FOLDERS", default=[]) if folder.startswith("/")]
 WORKERS = env.int("DBADMIN_WORKERS", default=2)
 DUMP_JOBS = env.int("DBADMIN_DUMP_JOBS", default=2)
 # The proxy in front of us, whose X-Forwarded-For is believed; empty: nobody's.

@@ -119,7 +119,7 @@ class Looking:
 
     def free_target(self) -> Item:
         """The name has to be free."""
-        self.target = new_target(self.backup, self.beside, self.target_name)
+        self.target = new_target(self.backup, self.beside, self.target_name, anywhere=False)
         return ok(Text("{address} is free and will be new.", address=self.address))
 
     def tools(self) -> Item:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.archives.manifest import Manifest
 from dbadmin.archives.reader import unpack
+from dbadmin.backups.places import require_listed
 from dbadmin.backups.spool import spool
 from dbadmin.backups.verify import mark_damaged, require_stored, trusted_manifest
 from dbadmin.choices import RestoreState
@@ -41,9 +42,8 @@ def restore_backup(
     failed, and the target does not exist unless it existed before.
     """
     beside = server or backup.database
-    restoring = Restoring(
-        backup=backup, engine=backup.database.adapter, target=new_target(backup, beside, target_name), job=job
-    )
+    target = new_target(backup, beside, target_name, anywhere=job is None or audit.by_shell(job))
+    restoring = Restoring(backup=backup, engine=backup.database.adapter, target=target, job=job)
     row = restoring.begin()
     try:
         with spool(job) as folder:
@@ -57,11 +57,16 @@ def restore_backup(
         raise
 
 
-def new_target(backup: Backup, beside: Database, name: str) -> Any:
-    """Return where ``name`` would be made; ``Refused`` when that exists, ``ValidationFailed`` for a bad name."""
+def new_target(backup: Backup, beside: Database, name: str, *, anywhere: bool = True) -> Any:
+    """Return where ``name`` would be made; ``Refused`` when that exists, ``ValidationFailed`` for a bad name.
+
+    ``anywhere`` is for those who may write to this machine without us; for others see ``require_listed``.
+    """
     require_same_engine(backup, beside)
     engine = backup.database.adapter
     target = engine.new_target(beside.connection(), name)
+    if not anywhere:
+        require_listed(backup.database.engine, target)
     if engine.exists(target):
         raise Refused(
             Text("“{name}” exists already.", name=name),

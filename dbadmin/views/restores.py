@@ -80,7 +80,7 @@ def _start(request: HttpRequest, backup: Backup) -> HttpResponse:
     server, target = form.cleaned_data["server"], form.cleaned_data["target"]
     params = {"backup": backup.pk, "target_name": target, "server": server.slug, "keep_owners": form.keeps_owners}
     try:
-        new_target(backup, server, target)  # say it here, not in a job that fails a moment later
+        new_target(backup, server, target, anywhere=False)  # say it here, not in a job that fails a moment later
         job, _is_new = enqueue(
             JobKind.RESTORE,
             backup.database,
