@@ -81,6 +81,9 @@ PATHS = [
     "/backups/{backup}/",
     "/backups/{backup}/restore/",
     "/backups/{backup}/restore/?server=shop&target=shop.db",
+    "/backups/{backup}/replace/",
+    "/backups/{backup}/replace/?database=shop&keep_hours=5",
+    "/backups/{backup}/tables/",
     "/restores/{restore}/",
     "/jobs/",
     "/jobs/{job}/",
@@ -154,6 +157,37 @@ def test_a_backup_is_restored_beside_the_original_and_reported(page: Page, shop:
     assert Job.objects.get(kind="restore").state == "succeeded", Restore.objects.get().lines
     expect(page.get_by_role("heading", level=1)).to_have_text("Restored; everything is equal to the backup")
     assert (tmp_path / "copy.db").stat().st_size > 20_000_000
+
+
+def test_a_backup_takes_the_place_of_the_original_and_is_undone(page: Page, shop: Database) -> None:
+    page.goto("/databases/shop/")
+    page.get_by_role("button", name="Back up now").first.click()
+    page.wait_for_url("**/jobs/*/")
+    execute(Job.objects.get(kind="backup").pk)
+    page.get_by_role("link", name="Show the backup").click()
+    page.get_by_role("link", name="Restore", exact=True).click()
+    page.get_by_role("link", name="Replace what exists instead").click()
+    page.get_by_role("button", name="Look ahead").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ready to replace")
+    assert violations(page) == []
+    page.get_by_label("to replace it").fill(shop.name)
+    page.get_by_role("button", name=f"Replace {shop.name}").click()
+    page.wait_for_url("**/jobs/*/")
+    with worker(Job.objects.get(kind="restore")):
+        page.get_by_role("link", name="Show the report").click()
+    row = Restore.objects.get()
+    assert row.state == "exact", row.lines
+    page.goto(row.get_absolute_url())
+    expect(page.get_by_text("Can be undone until")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_label("to undo the restore").fill(shop.name)
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_url("**/jobs/*/")
+    with worker(Job.objects.get(kind="undo")):
+        expect(page.get_by_text("is what it was before the restore")).to_be_visible(timeout=20_000)
+    page.goto(row.get_absolute_url())
+    expect(page.get_by_role("heading", level=1)).to_have_text("Undone; the database is what it was before")
+    assert violations(page) == []
 
 
 @light_only
