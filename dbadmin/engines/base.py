@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from dbadmin.engines.comparing import Compared
 from dbadmin.exceptions import ConnectionFailed, DatabaseError
 from dbadmin.facts import Facts
 from dbadmin.progress import Progress
@@ -298,6 +299,13 @@ class Engine(Protocol):
         """Return what ``content`` returned, of the restored ``target``; None where the two cannot be compared.
 
         ``spool`` is an empty folder. ``tables``: only these, all without; engines may return more.
+        """
+        ...
+
+    def compare(self, *, left: Path, right: Path, content: bool, progress: Progress) -> Compared:
+        """Say how the dumps in two spools differ: the schema, and with ``content`` every row that both could hold.
+
+        Files may be added to the spools. ``CorruptArchive`` if one is unreadable.
         """
         ...
 

@@ -8,11 +8,12 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from dbadmin.engines.base import HistoryRow, ToolHistory
 from dbadmin.engines.files.selection import Selected, explained, require_regular, sentences
 from dbadmin.exceptions import ValidationFailed
 from dbadmin.text import Text
@@ -161,6 +162,21 @@ def parse(name: str, raw: bytes) -> tuple[Any, tuple[Text, ...]]:
         line, column = _place(text[: match.start() if match else 0])
         raise BrokenJSON(name, line, column, "a number has too many digits") from error
     return document, tuple(remarks)
+
+
+def versions(contents: Mapping[str, Content]) -> tuple[ToolHistory, ...]:
+    """Read a version file: ``{"version": "1.2.0"}``, and where COMET likes ``"applied"`` with those before it."""
+    for name, content in contents.items():
+        if PurePosixPath(name).name != VERSION_FILE or not isinstance(content.document, dict):
+            continue
+        version = content.document.get("version")
+        if isinstance(version, (str, int, float)) and str(version):
+            applied = content.document.get("applied")
+            earlier = [str(each) for each in applied] if isinstance(applied, list) else []
+            revisions = dict.fromkeys([*(each for each in earlier if each != str(version)), str(version)])
+            rows = tuple(HistoryRow(revision=revision) for revision in revisions)
+            return (ToolHistory(tool=VERSION_FILE, rows=rows, heads=(str(version),)),)
+    return ()
 
 
 def _text(name: str, raw: bytes) -> str:

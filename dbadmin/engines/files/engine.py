@@ -13,7 +13,6 @@ from dbadmin.engines.base import (
     FULL,
     Dump,
     Examination,
-    HistoryRow,
     ReportLine,
     RestoreOptions,
     ServerInfo,
@@ -22,10 +21,12 @@ from dbadmin.engines.base import (
     Switch,
     ToolHistory,
 )
+from dbadmin.engines.comparing import Compared
 from dbadmin.engines.files import drill
 from dbadmin.engines.files import replace as replacing
 from dbadmin.engines.files import restore as restoring
-from dbadmin.engines.files.content import VERSION_FILE, BrokenJSON, Content, read_content
+from dbadmin.engines.files.compare import compare_files
+from dbadmin.engines.files.content import VERSION_FILE, BrokenJSON, Content, read_content, versions
 from dbadmin.engines.files.restore import MEMBERS
 from dbadmin.engines.files.selection import (
     FilesConnection,
@@ -151,7 +152,7 @@ class FilesEngine:
         """Read the versions that a ``version.json`` of the set records."""
         found = [file for file in select(connection) if PurePosixPath(file.name).name == VERSION_FILE]
         contents = {file.name: read_content(file, connection.root, None, lambda: None) for file in found}
-        return _versions(contents)
+        return versions(contents)
 
     def snapshot(self, connection: FilesConnection) -> Snapshot:
         """Gather the files, missing patterns and what does not parse; damage is a value, not an exception."""
@@ -216,6 +217,10 @@ class FilesEngine:
         """One hash of each restored file."""
         return drill.hashes(target.root, progress)
 
+    def compare(self, *, left: Path, right: Path, content: bool, progress: Progress) -> Compared:
+        """Key by key; files have no schema."""
+        return compare_files(left / MEMBERS, right / MEMBERS, progress)
+
     def examine(self, target: FilesConnection, *, progress: Progress) -> tuple[Examination, ...]:
         """Parse every file."""
         snapshot = self.snapshot(target)
@@ -276,7 +281,7 @@ def _facts(contents: Mapping[str, Content]) -> Facts:
     return Facts(
         tables={name: content.entries for name, content in contents.items()},
         objects={"files": len(contents)},
-        schema_head={tool.tool: list(tool.heads) for tool in _versions(contents)},
+        schema_head={tool.tool: list(tool.heads) for tool in versions(contents)},
         checksums={name: content.sha256 for name, content in contents.items()},
     )
 
@@ -297,21 +302,6 @@ def _warnings(connection: FilesConnection, contents: Mapping[str, Content]) -> t
     absent = unmatched(connection, connection.optional)
     remarks = [remark for content in contents.values() for remark in content.remarks]
     return (*remarks, *(Text("No file matches the optional pattern “{pattern}”.", pattern=each) for each in absent))
-
-
-def _versions(contents: Mapping[str, Content]) -> tuple[ToolHistory, ...]:
-    """COMET keeps ``{"version": "1.2.0"}``, and where it likes ``"applied"`` with the versions before it."""
-    for name, content in contents.items():
-        if PurePosixPath(name).name != VERSION_FILE or not isinstance(content.document, dict):
-            continue
-        version = content.document.get("version")
-        if isinstance(version, (str, int, float)) and str(version):
-            applied = content.document.get("applied")
-            earlier = [str(each) for each in applied] if isinstance(applied, list) else []
-            revisions = dict.fromkeys([*(each for each in earlier if each != str(version)), str(version)])
-            rows = tuple(HistoryRow(revision=revision) for revision in revisions)
-            return (ToolHistory(tool=VERSION_FILE, rows=rows, heads=(str(version),)),)
-    return ()
 
 
 Step = Callable[[FilesConnection, dict[str, str]], Text | None]

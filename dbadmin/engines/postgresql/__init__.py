@@ -20,10 +20,12 @@ from dbadmin.engines.base import (
     Switch,
     ToolHistory,
 )
+from dbadmin.engines.comparing import Compared
 from dbadmin.engines.history import read_history
 from dbadmin.engines.postgresql import replace as replacing
 from dbadmin.engines.postgresql.clients import configure
 from dbadmin.engines.postgresql.cluster import Cluster
+from dbadmin.engines.postgresql.compare import compare_dumps
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection, make_connection
 from dbadmin.engines.postgresql.content import content_of_copy, content_of_dump
 from dbadmin.engines.postgresql.dump import dump_database, measure_live
@@ -125,6 +127,10 @@ class PostgreSQLEngine:
     def snapshot(self, connection: PostgreSQLConnection) -> Snapshot:
         """See ``take_snapshot``."""
         return take_snapshot(connection)
+
+    def compare(self, *, left: Path, right: Path, content: bool, progress: Progress) -> Compared:
+        """Definitions of the tables of contents, rows as COPY wrote them."""
+        return compare_dumps(left, right, content=content, progress=progress)
 
     def beside_name(self, current: PostgreSQLConnection, suffix: str) -> str:
         """At most 63 bytes."""

@@ -45,6 +45,18 @@ def content_of_dump(spool: Path, progress: Progress) -> dict[str, str]:
     return found
 
 
+def content_of_large_objects(spool: Path, progress: Progress) -> dict[str, str]:
+    """Return name of the file -> SHA-256 of each large object in ``spool/dump``."""
+    files = sorted((spool / DUMP_FOLDER).glob("blob_*.dat*"))
+    return _hashed({path.name.partition(".")[0]: path for path in files}, progress)
+
+
+def opened_rows(folder: Path, entry: Entry) -> tuple[Path, zstd.ZstdFile | io.BufferedIOBase]:
+    """Return the file that holds a table's rows, and what reads them out of it."""
+    path = _file_of(folder, entry)
+    return path, _opened(path)
+
+
 def content_of_copy(
     target: PostgreSQLConnection,
     *,

@@ -18,7 +18,10 @@ _LONGEST = 1 << 30
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An object of a dump. ``file``: where its rows are, without the ending of the compression; mostly empty."""
+    """An object of a dump. ``file``: where its rows are, without the ending of the compression; mostly empty.
+
+    definition: the SQL that makes it. copy: the statement that its rows belong to.
+    """
 
     number: int
     kind: str
@@ -26,6 +29,8 @@ class Entry:
     name: str
     file: str
     needs: tuple[int, ...]
+    definition: str = ""
+    copy: str = ""
 
 
 def read_toc(folder: Path) -> tuple[Entry, ...]:
@@ -73,8 +78,9 @@ class _Reader:
         self._string()
         name, kind = self._string(), self._string()
         self._number()  # section
-        for _ in range(3):  # create, drop, copy
-            self._string()
+        definition = self._string()
+        self._string()  # how to drop it
+        copy = self._string()
         schema = self._string()
         self._string()  # tablespace
         if self._version >= _ACCESS_METHODS:
@@ -84,7 +90,10 @@ class _Reader:
         self._string()  # owner
         self._string()  # once: with oids
         needs = tuple(self._needs())
-        return Entry(number=number, kind=kind, schema=schema, name=name, file=self._string(), needs=needs)
+        file = self._string()
+        return Entry(
+            number=number, kind=kind, schema=schema, name=name, file=file, needs=needs, definition=definition, copy=copy
+        )
 
     def _needs(self) -> list[int]:
         found = []

@@ -24,12 +24,14 @@ from dbadmin.engines.base import (
     Switch,
     ToolHistory,
 )
+from dbadmin.engines.comparing import Compared
 from dbadmin.engines.paths import absolute, beside, remove_partials
 from dbadmin.engines.private import require_public
 from dbadmin.engines.sqlite import drill, script
 from dbadmin.engines.sqlite import dump as dumping
 from dbadmin.engines.sqlite import replace as replacing
 from dbadmin.engines.sqlite import restore as restoring
+from dbadmin.engines.sqlite.compare import compare_dumps
 from dbadmin.engines.sqlite.compression import decompress
 from dbadmin.engines.sqlite.connection import SIDECARS, SQLiteConnection, read, sentences, sidecar
 from dbadmin.engines.sqlite.health import snapshot
@@ -189,6 +191,10 @@ class SQLiteEngine:
     def examine(self, target: SQLiteConnection, *, progress: Progress) -> tuple[Examination, ...]:
         """Integrity and foreign keys."""
         return drill.examine(target.path, progress)
+
+    def compare(self, *, left: Path, right: Path, content: bool, progress: Progress) -> Compared:
+        """Unpack both and read them side by side."""
+        return compare_dumps(left, right, content=content, progress=progress)
 
     def beside_name(self, current: SQLiteConnection, suffix: str) -> str:
         """At most 255 bytes."""

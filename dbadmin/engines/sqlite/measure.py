@@ -69,6 +69,13 @@ def watched(db: apsw.Connection, look: Callable[[], None]) -> None:
     db.set_progress_handler(called, _OPERATIONS_BETWEEN_LOOKS)
 
 
+def definitions(db: apsw.Connection) -> dict[tuple[str, str], str]:
+    """Return kind and name -> SQL of every object that somebody made."""
+    shadows = set(tables(db, "shadow"))
+    rows = db.execute(f"SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE {_OWN}")  # noqa: S608
+    return {(kind, name): str(sql) for kind, name, table, sql in rows if table not in shadows}
+
+
 def _counts(db: apsw.Connection, progress: Progress) -> tuple[dict[str, int], list[str]]:
     names = tables(db, "table", "virtual")
     counts, missing = {}, []
