@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from dbadmin.progress import Progress
 from dbadmin.text import Text
 
 SQL_FILE = "dump.sql"
+# Nobody uses the new database yet, and the statements after the load are waited for: no commit has to be.
+BULK_LOAD = {"synchronous_commit": "off", "maintenance_work_mem": "256MB"}
 _ITEM = re.compile(r"^(\d+); \d+ \d+ (.*)$")
 _LATER = ("INDEX ", "CONSTRAINT ", "FK CONSTRAINT ", "MATERIALIZED VIEW DATA ")
 
@@ -53,10 +56,10 @@ def restore_database(
     try:
         _drop_public(target, origin)
         lines += _fill(target, client, listing, spool=spool, options=options, progress=progress)
-        _analyze(target, progress)
+        analyze(target, progress)
         lines += finish_database(target, origin, keep_owners=options.keep_owners)
     except BaseException:
-        _remove(target, progress)
+        remove_unfinished(target, progress)
         raise
     return tuple(lines)
 
@@ -75,7 +78,7 @@ def write_sql(*, spool: Path, client_version: str, progress: Progress) -> Path:
     return path
 
 
-def _remove(target: PostgreSQLConnection, progress: Progress) -> None:
+def remove_unfinished(target: PostgreSQLConnection, progress: Progress) -> None:
     """Drop what was begun. When even that fails, what made the restore fail is still what has to be told."""
     try:
         drop_database(target)
@@ -139,7 +142,8 @@ def _fill(
     mark = f"dbadmin-restore-{secrets.token_hex(6)}"
     watch = RestoreWatch(*_weights(listing, spool / DUMP_FOLDER), progress)
     progress.phase(Text("Restoring"), total=watch.total)
-    command = target.command(_argv(target, client, spool, options), application_name=mark)
+    unhurried = replace(target, options={**BULK_LOAD, **target.options})
+    command = unhurried.command(_argv(target, client, spool, options), application_name=mark)
     with connect(target, progress=progress) as monitor, sentences(target), end_sessions(monitor, mark):
         try:
             ended = command.run(progress=progress, on_line=watch.line, on_poll=watch.poll, allowed=(0, 1))
@@ -150,11 +154,11 @@ def _fill(
             raise
         log_messages(watch.messages, progress)
         if watch.messages.errors or ended.exit_code:
-            raise _errors(ended, target, watch.messages, spool)
+            raise restore_errors(ended, target, watch.messages, spool)
     return watch.messages.lines
 
 
-def _errors(ended: Completed, target: PostgreSQLConnection, messages: Messages, spool: Path) -> DbadminError:
+def restore_errors(ended: Completed, target: PostgreSQLConnection, messages: Messages, spool: Path) -> DbadminError:
     """Return what stopped everything, such as a full disk, else how many objects could not be restored."""
     failed = CommandFailed(_summary(messages), exit_code=ended.exit_code, output=ended.tail)
     return explain(failed, target, messages, spool) or DatabaseError(
@@ -202,8 +206,8 @@ def _drop_public(target: PostgreSQLConnection, origin: Mapping[str, Any]) -> Non
             session.execute("DROP SCHEMA public")
 
 
-def _analyze(target: PostgreSQLConnection, progress: Progress) -> None:
-    """Without statistics the first queries on a restored database choose bad plans."""
+def analyze(target: PostgreSQLConnection, progress: Progress) -> None:
+    """Gather statistics: without statistics the first queries on a restored database choose bad plans."""
     progress.phase(Text("Analysing"))
     with connect(target) as session, sentences(target):
         session.execute("SET statement_timeout = 0")
