@@ -44,6 +44,27 @@ def read_toc(folder: Path) -> tuple[Entry, ...]:
         ) from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """How a dump begins. ``form``: custom or tar, which folders call themselves too."""
+
+    form: str
+    database: str
+    server_version: str
+    client_version: str
+
+
+def read_header(content: bytes) -> Header:
+    """Return what a dump says of itself in its first bytes; ``CorruptArchive`` when that cannot be read."""
+    try:
+        return _Reader(content).header()
+    except (ValueError, LookupError) as error:
+        raise CorruptArchive(
+            Text("The beginning of the dump cannot be read: {reason}.", reason=str(error)),
+            Text("It was damaged or cut off, or made by a version of PostgreSQL newer than 18."),
+        ) from error
+
+
 class _Reader:
     """Reads numbers and strings as PostgreSQL's pg_backup_archiver writes them."""
 
@@ -57,19 +78,23 @@ class _Reader:
         if not _OLDEST <= self._version <= _NEWEST:
             raise ValueError(f"unknown version {self._version[0]}.{self._version[1]}")
 
+    def header(self) -> Header:
+        form = {1: "custom", 3: "tar"}[self._content[10]]
+        database, server, client = self._skip_header()
+        return Header(form=form, database=database, server_version=server, client_version=client)
+
     def entries(self) -> list[Entry]:
         self._skip_header()
         return [self._entry() for _ in range(self._number())]
 
-    def _skip_header(self) -> None:
+    def _skip_header(self) -> tuple[str, str, str]:
         if self._version >= _ALGORITHMS:
             self._at += 1
         else:
             self._number()
         for _ in range(7):  # when it was made
             self._number()
-        for _ in range(3):  # name of the database, versions of server and client
-            self._string()
+        return self._string(), self._string(), self._string()  # name of the database, versions of server and client
 
     def _entry(self) -> Entry:
         number = self._number()
