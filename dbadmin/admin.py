@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
 from django.db import models
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from dbadmin.administration import Recorded
 from dbadmin.models import (
     Application,
     AppliedMigration,
@@ -30,6 +33,17 @@ admin.site.enable_nav_sidebar = False
 admin.site.site_title = "dbadmin"
 admin.site.site_header = "dbadmin"
 admin.site.index_title = _("Administration")
+admin.site.unregister((User, Group))
+
+
+@admin.register(User)
+class RecordedUserAdmin(Recorded, UserAdmin[User]):
+    """Users."""
+
+
+@admin.register(Group)
+class RecordedGroupAdmin(Recorded, GroupAdmin):
+    """Groups."""
 
 
 class LookOnly(admin.ModelAdmin[models.Model]):

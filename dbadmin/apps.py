@@ -6,13 +6,22 @@ from pathlib import Path
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.admin.apps import AdminConfig
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext
+
+
+class AdministrationConfig(AdminConfig):
+    """Django admin with an audit trail."""
+
+    default = False
+    default_site = "dbadmin.administration.Administration"
 
 
 class DbadminConfig(AppConfig):
     """Connects the layers below Django with Django."""
 
+    default = True
     name = "dbadmin"
     verbose_name = "dbadmin"
 

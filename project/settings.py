@@ -43,7 +43,7 @@ TRUSTED_PROXY = env.str("DBADMIN_TRUSTED_PROXY", default="")
 
 INSTALLED_APPS = [
     "dbadmin.apps.DbadminConfig",
-    "django.contrib.admin",
+    "dbadmin.apps.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
