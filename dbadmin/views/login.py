@@ -21,6 +21,8 @@ from dbadmin.models import AuditEvent
 FAILED = "login.failed"
 ATTEMPTS = 10
 WINDOW = timedelta(minutes=15)
+SUCCEEDED = "login"
+KNOWN_FOR = timedelta(days=30)
 
 
 class Login(LoginView):
@@ -48,10 +50,22 @@ def for_administration(request: HttpRequest) -> HttpResponseBase:
 
 
 def blocked_until(address: str, username: str) -> datetime | None:
-    """Return when an address and a user name may try again, or None when they may now."""
+    """Return when an address and a user name may try again, or None when they may now.
+
+    Strangers cannot lock somebody out: failures for the name from other addresses do not count for an address from
+    which that name has signed in lately. Its own failures do.
+    """
     failed = AuditEvent.objects.filter(action=FAILED, at__gt=timezone.now() - WINDOW)
-    ends = (_end_of(failed.filter(address=address)), _end_of(failed.filter(actor=username[:150])))
+    ends = [_end_of(failed.filter(address=address))]
+    if not _is_known(address, username[:150]):
+        ends.append(_end_of(failed.filter(actor=username[:150])))
     return max((end for end in ends if end), default=None)
+
+
+def _is_known(address: str, username: str) -> bool:
+    """Say whether this name has signed in from this address within thirty days."""
+    signed_in = AuditEvent.objects.filter(action=SUCCEEDED, address=address, at__gt=timezone.now() - KNOWN_FOR)
+    return bool(address) and signed_in.filter(actor=username).exists()
 
 
 def _end_of(failures: QuerySet[AuditEvent]) -> datetime | None:
@@ -63,7 +77,7 @@ def _end_of(failures: QuerySet[AuditEvent]) -> datetime | None:
 @receiver(user_logged_in)
 def record_login(request: HttpRequest, user: Any, **_: Any) -> None:
     """Write who signed in."""
-    audit.record(_actor(request, user), "login", user)
+    audit.record(_actor(request, user), SUCCEEDED, user)
 
 
 @receiver(user_logged_out)

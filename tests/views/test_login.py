@@ -47,6 +47,23 @@ def test_ten_failures_for_one_name_close_it_from_every_address(user: User) -> No
     assert attempt(PASSWORD, address="203.0.113.1") == 429
 
 
+def test_a_stranger_cannot_lock_a_user_out_of_the_usual_place(user: User) -> None:
+    assert attempt(PASSWORD, address="192.0.2.1") == 302
+    for n in range(10):
+        attempt("wrong", address=f"198.51.100.{n}")
+    assert attempt(PASSWORD, address="192.0.2.1") == 302
+    assert attempt(PASSWORD, address="192.0.2.2") == 429
+    AuditEvent.objects.filter(action="login").update(at=timezone.now() - timedelta(days=31))
+    assert attempt(PASSWORD, address="192.0.2.1") == 429
+
+
+def test_a_usual_place_has_no_more_attempts_than_others(user: User) -> None:
+    assert attempt(PASSWORD, address="192.0.2.1") == 302
+    for _ in range(10):
+        attempt("wrong", address="192.0.2.1")
+    assert attempt(PASSWORD, address="192.0.2.1") == 429
+
+
 def test_the_refusal_says_when_to_try_again(user: User) -> None:
     for _ in range(10):
         attempt("wrong")
