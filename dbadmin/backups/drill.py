@@ -173,7 +173,7 @@ class _Drilling:
             return
         for assertion in self.backup.database.assertions.all():
             self.progress.check()
-            verdict, message = ask(assertion, self.engine, target, moment=manifest.started_at)
+            verdict, message = ask(assertion, self.engine, self.engine.reader(target), moment=manifest.started_at)
             self._note(Text("Assertion “{name}”", name=assertion.name), verdict, message)
 
     def _examine(self, target: Any) -> None:

@@ -265,6 +265,10 @@ class Engine(Protocol):
         """
         ...
 
+    def reader(self, target: Any) -> Any:
+        """Return how to ask a scratch ``target``: everything in it may be read, nothing else on this machine."""
+        ...
+
     def sweep(self, spool: Path) -> None:
         """End and remove what ``scratch`` left outside ``spool``, and every process of it."""
         ...

@@ -34,6 +34,7 @@ def backup_row(backup: Backup) -> dict[str, Any]:
         "client_version": backup.client_version,
         "schema_head": backup.schema_head,
         "verified_at": backup.verified_at,
+        "proven_at": backup.proven_at,
         "job": backup.job_id,
     }
 

@@ -161,6 +161,13 @@ def test_assertions_are_asked_of_the_copy(shop: Database, storage: Storage) -> N
     assert verdicts(row)["Assertion “old”"] == "critical"
 
 
+def test_an_assertion_reads_no_file_of_the_machine(shop: Database, storage: Storage) -> None:
+    Assertion.objects.create(database=shop, name="file", kind="value", sql="SELECT pg_read_file('PG_VERSION')")
+    row = drill(take(shop, storage))
+    assert row.state == DrillState.DIFFERENT
+    assert "permission denied" in str(Text.from_json(row.checks[-2]["message"]))
+
+
 def test_a_version_18_is_proven_too(servers: Servers, storage: Storage) -> None:
     place = servers[18].connection("template1")
     settings = {"host": place.host, "port": place.port, "user": place.user, "name": "template1"}

@@ -184,6 +184,10 @@ class FilesEngine:
         """A temporary folder in the spool."""
         return drill.scratch(spool, origin)
 
+    def reader(self, target: FilesConnection) -> FilesConnection:
+        """The same: files answer no SQL."""
+        return target
+
     def sweep(self, spool: Path) -> None:
         """Everything is in the spool."""
 

@@ -34,7 +34,7 @@ from dbadmin.engines.postgresql.inventory import find_named
 from dbadmin.engines.postgresql.partial import restore_some
 from dbadmin.engines.postgresql.probe import probe_server
 from dbadmin.engines.postgresql.restore import restore_database, write_sql
-from dbadmin.engines.postgresql.scratch import scratch_server, sweep
+from dbadmin.engines.postgresql.scratch import as_reader, scratch_server, sweep
 from dbadmin.engines.postgresql.sessions import pool_statistics, session
 from dbadmin.engines.postgresql.snapshot import take_snapshot
 from dbadmin.engines.postgresql.target import database_exists, drop_database, named_beside
@@ -153,6 +153,10 @@ class PostgreSQLEngine:
     ) -> AbstractContextManager[PostgreSQLConnection]:
         """A server of its own, of local programs."""
         return scratch_server(origin=origin, client_version=client_version, spool=spool, progress=progress)
+
+    def reader(self, target: PostgreSQLConnection) -> PostgreSQLConnection:
+        """A role that is no superuser: those may read the files of the server's user."""
+        return as_reader(target)
 
     def sweep(self, spool: Path) -> None:
         """End the server that a killed process had made for ``spool``."""

@@ -25,6 +25,7 @@ from dbadmin.progress import Progress
 from dbadmin.text import Text
 
 DATABASE = "drill"
+READER = "dbadmin_drill_reader"
 PROGRAMS = ("initdb", "pg_ctl", "postgres")
 # Nothing here has to survive anything: what is lost is made again of the archive.
 SETTINGS = (
@@ -64,9 +65,15 @@ def scratch_server(
         try:
             yield target
         finally:
-            close_pool(target)
+            for connection in (target, as_reader(target)):
+                close_pool(connection)
     finally:
         sweep(spool)
+
+
+def as_reader(target: PostgreSQLConnection) -> PostgreSQLConnection:
+    """Return the connection of the role that may read every row of the scratch server, and no file."""
+    return replace(target, user=READER)
 
 
 def sweep(spool: Path) -> None:
@@ -136,6 +143,9 @@ def _prepare(connection: PostgreSQLConnection, origin: Mapping[str, Any]) -> Non
         there = {name for (name,) in session.execute("SELECT rolname FROM pg_roles")}
         for role in sorted(wanted - there):
             session.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+        session.execute(sql.SQL("CREATE ROLE {} LOGIN BYPASSRLS").format(sql.Identifier(READER)))
+        if session.info.server_version >= 140000:
+            session.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(sql.Identifier(READER)))
         if session.info.server_version >= 150000:
             session.execute("SET allow_in_place_tablespaces = on")
             for space in origin.get("tablespaces", ()):

@@ -155,6 +155,10 @@ class SQLiteEngine:
         """A temporary file in the spool."""
         return drill.scratch(spool)
 
+    def reader(self, target: SQLiteConnection) -> SQLiteConnection:
+        """The same: ``rows`` attaches nothing."""
+        return target
+
     def sweep(self, spool: Path) -> None:
         """Everything is in the spool."""
 
