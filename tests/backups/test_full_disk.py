@@ -25,7 +25,7 @@ def database(db: None, tmp_path: Path) -> Database:
 
 
 def work(kind: JobKind, database: Database, **params: object) -> Job:
-    return work_on(kind, database, actor=audit.SYSTEM, params=params)
+    return work_on(kind, database, actor=audit.from_shell(), params=params)
 
 
 def test_a_full_storage_fails_with_a_sentence_and_leaves_nothing(database: Database, small_disk: Path) -> None:

@@ -113,7 +113,7 @@ def test_kill_9_during_a_restore_leaves_no_half_made_file(database: Database, st
     target = tmp_path / "copy.db"
     params = {"backup": made.backup.pk, "target_name": str(target)}
     with supervised("worker", "--workers", "1", "--tick", "1"):
-        job, _ = queue.enqueue(JobKind.RESTORE, database, actor=ANNE, params=params)
+        job, _ = queue.enqueue(JobKind.RESTORE, database, actor=audit.from_shell(), params=params)
         until(lambda: list(tmp_path.glob(".dbadmin-*")))
         os.kill(int(Job.objects.get(pk=job.pk).worker.partition("/")[0]), signal.SIGKILL)
         until(over(job))
