@@ -14,7 +14,7 @@ from dbadmin import audit
 from dbadmin.backups import spool, undo
 from dbadmin.choices import JobKind, JobState
 from dbadmin.exceptions import Refused
-from dbadmin.jobs import bell
+from dbadmin.jobs import bell, unheard
 from dbadmin.jobs.queue import enqueue
 from dbadmin.jobs.reaper import reap
 from dbadmin.models import Database, Job
@@ -67,6 +67,7 @@ def ring_again(now: datetime) -> None:
     ready = DBTaskResult.objects.ready()
     for pk, kind in waiting.values_list("pk", "kind"):
         if not ready.filter(args_kwargs={"args": [pk], "kwargs": {}}).exists():
+            unheard.report(pk)
             bell.ring(pk, kind)
 
 

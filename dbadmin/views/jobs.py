@@ -16,6 +16,7 @@ from dbadmin.choices import Scope
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.filters import JobFilter
 from dbadmin.jobs import queue
+from dbadmin.jobs.unheard import could_not_run
 from dbadmin.models import Job, JobLogLine
 from dbadmin.views.access import requires
 from dbadmin.views.failures import failed
@@ -44,6 +45,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     lines = list(found.log_lines.order_by("-id")[: shown + 1])[::-1]
     context = {
         "job": found,
+        "could_not_run": could_not_run(found),
         "scope": Scope(found.params["scope"]).label if found.params.get("scope") in Scope.values else "",
         "has_earlier_lines": len(lines) > shown,
     }
@@ -56,7 +58,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
 def live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the job page that moves. The answer about a job that is over does not ask again."""
     found = _job(pk)
-    response = render(request, "dbadmin/_job_live.html", {"job": found})
+    response = render(request, "dbadmin/_job_live.html", {"job": found, "could_not_run": could_not_run(found)})
     if not found.is_active:
         response.headers["HX-Trigger"] = "job-finished"
     return response

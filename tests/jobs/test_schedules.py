@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
+from django.test import Client
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
@@ -15,6 +19,7 @@ from dbadmin.models import Database, Job
 from tests.backups.files import spools
 from tests.factories import make_database, make_job
 from tests.jobs.threads import at_once
+from tests.jobs.workers import environment
 
 
 @pytest.mark.django_db(transaction=True)
@@ -49,6 +54,30 @@ def test_a_job_whose_bell_was_lost_is_rung_for_once(db: None) -> None:
     schedules.ring_again(now)
     schedules.ring_again(now)
     assert DBTaskResult.objects.count() == 1
+
+
+def test_a_worker_that_cannot_run_a_job_is_told_of(db: None, caplog: pytest.LogCaptureFixture, viewer: Client) -> None:
+    now = timezone.now()
+    job = make_job(created_at=now - timedelta(minutes=2))
+    schedules.ring_again(now)
+    assert "could not run it" not in viewer.get(job.get_absolute_url()).content.decode()
+    DBTaskResult.objects.get().set_failed(ImportError("secret words"))
+    schedules.ring_again(now)
+    assert "Restart dbadmin after an update" in caplog.text
+    assert "builtins.ImportError" in caplog.text
+    assert "secret words" not in caplog.text
+    assert "could not run it: restart dbadmin" in viewer.get(job.get_absolute_url()).content.decode()
+
+
+def test_a_worker_imports_what_it_needs_before_its_first_job() -> None:
+    loads = (
+        "import sys, django; django.setup(); from django.core.management import get_commands, load_command_class; "
+        "load_command_class(get_commands()['db_worker'], 'db_worker'); print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", loads], env=environment(), cwd=settings.BASE_DIR, stdout=subprocess.PIPE, check=True
+    )
+    assert {"dbadmin.jobs.handlers", "dbadmin.engines.postgresql.restore"} <= set(done.stdout.decode().split())
 
 
 def test_old_looks_are_forgotten_and_old_backups_jobs_kept(database: Database) -> None:
