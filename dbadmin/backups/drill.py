@@ -117,7 +117,7 @@ class _Drilling:
         }  # fmt: skip
         if self.tables:
             return self.engine.restore_some(target, tables=self.tables, **common)
-        return self.engine.restore(target, scope=manifest.scope, options=RestoreOptions(), **common)
+        return self.engine.restore(target, scope=manifest.scope, options=RestoreOptions(statistics=False), **common)
 
     def _compare_facts(self, target: Any, manifest: Manifest, lines: tuple[ReportLine, ...]) -> None:
         self.progress.phase(Text("Comparing with the backup"))

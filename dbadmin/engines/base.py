@@ -70,9 +70,13 @@ class ReportLine:
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOptions:
-    """``keep_owners``: restore owners and grants, which needs the same roles on the target."""
+    """``keep_owners``: restore owners and grants, which needs the same roles on the target.
+
+    ``statistics``: leave the copy ready for use, with what the planner wants to know; a drill throws it away.
+    """
 
     keep_owners: bool = True
+    statistics: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,8 @@ def restore_database(
     try:
         _drop_public(target, origin)
         lines += _fill(target, client, listing, spool=spool, options=options, progress=progress)
-        analyze(target, progress)
+        if options.statistics:
+            analyze(target, progress)
         lines += finish_database(target, origin, keep_owners=options.keep_owners)
     except BaseException:
         remove_unfinished(target, progress)
