@@ -61,6 +61,7 @@ class JobKind(models.TextChoices):
     VERIFY = "verify", _("Verify")
     DRILL = "drill", _("Drill")
     UNDO = "undo", _("Undo a restore")
+    COMPARE = "compare", _("Compare")
 
 
 class JobState(ColouredChoices):
@@ -118,6 +119,14 @@ class DrillState(ColouredChoices):
     PROVEN = "proven", "green", _("Proven")
     DIFFERENT = "different", "red", _("Differences found")
     FAILED = "failed", "red", _("Failed")
+
+
+class ComparisonState(ColouredChoices):
+    """How a comparison ended. Equal is only what was compared to the last row."""
+
+    EQUAL = "equal", "green", _("Equal")
+    DIFFERENT = "different", "yellow", _("Different")
+    INCOMPLETE = "incomplete", "purple", _("Not all compared")
 
 
 class AssertionKind(models.TextChoices):

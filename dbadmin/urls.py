@@ -9,6 +9,7 @@ from dbadmin.views import (
     assertions,
     audit,
     backups,
+    comparisons,
     databases,
     downloads,
     drills,
@@ -52,6 +53,8 @@ urlpatterns = [
     path("drills/<int:pk>/", drills.drill, name="drill"),
     path("databases/<slug:slug>/assertions/add/", assertions.add, name="assertion-add"),
     path("databases/<slug:slug>/assertions/<int:pk>/remove/", assertions.remove, name="assertion-remove"),
+    path("backups/<int:pk>/compare/", comparisons.new, name="backup-compare"),
+    path("comparisons/<int:pk>/", comparisons.comparison, name="comparison"),
     # Restores
     path("backups/<int:pk>/restore/", restores.new, name="restore-new"),
     path("backups/<int:pk>/replace/", replacing.replace, name="restore-replace"),

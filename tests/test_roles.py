@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from dbadmin.models import Assertion, Drill, Restore
+from dbadmin.models import Assertion, Comparison, Drill, Restore
 from dbadmin.roles import ROLES
 from tests.factories import make_backup, make_database, make_job
 
@@ -37,6 +37,8 @@ NEEDED = {
     "backup-download": "download_backup",
     "backup-sql": "download_backup",
     "backup-verify": "run_backup",
+    "backup-compare": "run_backup",
+    "comparison": "view_backup",
     "backup-drill": "run_drill",
     "drills": "view_drill",
     "drill": "view_drill",
@@ -89,7 +91,16 @@ def paths(db: None) -> dict[str, str]:
     drill = Drill.objects.create(backup=backup, started_at=timezone.now())
     assertion = Assertion.objects.create(database=database, name="one", kind="value", sql="SELECT 1", expected="1")
     job = make_job(database=database, kind="health")
-    keys = {"backup": backup.pk, "restore": restore.pk, "job": job.pk, "drill": drill.pk, "assertion": assertion.pk}
+    now = timezone.now()
+    comparison = Comparison.objects.create(left=backup, state="equal", started_at=now, finished_at=now)
+    keys = {
+        "comparison": comparison.pk,
+        "backup": backup.pk,
+        "restore": restore.pk,
+        "job": job.pk,
+        "drill": drill.pk,
+        "assertion": assertion.pk,
+    }
 
     def path(key: str, route: str) -> str:
         of_backup = ("restore-new", "restore-replace", "restore-tables")

@@ -13,6 +13,7 @@ QUEUES = {
     JobKind.UNDO: LONG,
     JobKind.VERIFY: LONG,
     JobKind.DRILL: LONG,
+    JobKind.COMPARE: LONG,
     JobKind.HEALTH: SHORT,
     JobKind.HISTORY: SHORT,
 }

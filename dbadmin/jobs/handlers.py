@@ -8,6 +8,7 @@ from collections.abc import Callable
 from django.utils import timezone
 
 from dbadmin import audit
+from dbadmin.backups.compare import compare_backup
 from dbadmin.backups.drill import drill_backup
 from dbadmin.backups.replace import KEEP_HOURS, replace_with_backup
 from dbadmin.backups.restore import restore_backup
@@ -15,7 +16,7 @@ from dbadmin.backups.tables import place, restore_tables
 from dbadmin.backups.take import take_backup
 from dbadmin.backups.undo import undo_restore
 from dbadmin.backups.verify import verify_backup
-from dbadmin.choices import DrillKind, DrillState, JobKind, RestoreMode, RestoreState, Scope
+from dbadmin.choices import ComparisonState, DrillKind, DrillState, JobKind, RestoreMode, RestoreState, Scope
 from dbadmin.exceptions import Refused
 from dbadmin.health.run import run_checks
 from dbadmin.jobs.queue import enqueue
@@ -90,6 +91,23 @@ def drill(job: Job, progress: Progress) -> Text:
     return Text("Not proven: the drill's page lists what differs.")
 
 
+def compare(job: Job, progress: Progress) -> Text:
+    """Parameters: ``backup`` (id), ``with`` (id of another; the live database), ``content`` (yes)."""
+    others = Backup.objects.select_related("database__application", "storage")
+    row = compare_backup(
+        backup=_backup(job),
+        other=others.get(pk=job.params["with"]) if job.params.get("with") else None,
+        content=job.params.get("content", True),
+        progress=progress,
+        job=job,
+    )
+    if row.state == ComparisonState.EQUAL:
+        return Text("Nothing differs.")
+    if row.state == ComparisonState.INCOMPLETE:
+        return Text("No difference was found, but not everything was compared.")
+    return Text("They differ; the comparison's page lists how.")
+
+
 def undo(job: Job, progress: Progress) -> Text:
     """Parameters: ``restore`` (id)."""
     row = undo_restore(
@@ -117,6 +135,7 @@ HANDLERS: dict[JobKind, Handler] = {
     JobKind.UNDO: undo,
     JobKind.VERIFY: verify,
     JobKind.DRILL: drill,
+    JobKind.COMPARE: compare,
     JobKind.HEALTH: check_health,
     JobKind.HISTORY: read_history,
 }

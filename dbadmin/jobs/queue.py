@@ -24,6 +24,7 @@ ACTIONS = {
     JobKind.UNDO: "restore.undo",
     JobKind.VERIFY: "backup.verify",
     JobKind.DRILL: "drill.run",
+    JobKind.COMPARE: "backup.compare",
     JobKind.HEALTH: "health.run",
     JobKind.HISTORY: "migrations.read",
 }
@@ -33,10 +34,11 @@ RUNNING_WORDS = {
     JobKind.UNDO: Text("Undoing a restore"),
     JobKind.VERIFY: Text("Verifying a backup"),
     JobKind.DRILL: Text("A drill"),
+    JobKind.COMPARE: Text("A comparison"),
     JobKind.HEALTH: Text("A health check"),
     JobKind.HISTORY: Text("Reading the migration history"),
 }
-REPEATABLE = (JobKind.BACKUP, JobKind.VERIFY, JobKind.DRILL, JobKind.HEALTH, JobKind.HISTORY)
+REPEATABLE = (JobKind.BACKUP, JobKind.VERIFY, JobKind.DRILL, JobKind.COMPARE, JobKind.HEALTH, JobKind.HISTORY)
 
 
 def enqueue(

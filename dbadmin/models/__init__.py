@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dbadmin.models.audit import AuditEvent
 from dbadmin.models.backup import Backup, Restore
+from dbadmin.models.comparison import Comparison
 from dbadmin.models.database import Application, Database
 from dbadmin.models.drill import Assertion, Drill
 from dbadmin.models.health import CheckResult, Finding
@@ -18,6 +19,7 @@ __all__ = [
     "AuditEvent",
     "Backup",
     "CheckResult",
+    "Comparison",
     "Database",
     "Drill",
     "Finding",

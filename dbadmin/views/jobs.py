@@ -97,7 +97,9 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _job(pk: int) -> Job:
-    related: QuerySet[Job] = Job.objects.select_related("database__application", "backup", "restore", "retried_by")
+    related: QuerySet[Job] = Job.objects.select_related(
+        "database__application", "backup", "restore", "comparison", "retried_by"
+    )
     return get_object_or_404(related, pk=pk)
 
 

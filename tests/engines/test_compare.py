@@ -139,7 +139,7 @@ def test_every_difference_of_a_nasty_database_is_named(
     }
     assert "-    old_name text" in next(each.diff for each in found.objects if each.name == "public.parent")
     tables = different(found)
-    assert set(tables) == {'日本語.会員', '"Mixed Case"."My Table"', "public.big", "(large objects)"}
+    assert set(tables) == {"日本語.会員", '"Mixed Case"."My Table"', "public.big", "(large objects)"}
     assert [(each.state, each.key) for each in tables["日本語.会員"].samples] == [
         ("removed", "番号=2"),
         ("added", "番号=4"),

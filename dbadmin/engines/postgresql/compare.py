@@ -33,6 +33,8 @@ NO_DEFINITION = frozenset(
         "DATABASE", "MATERIALIZED VIEW DATA", "STATISTICS DATA",
     }
 )  # fmt: skip
+# Those whose name in a table of contents is nothing but their name; they are named as in the facts.
+RELATIONS = frozenset({"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "INDEX"})
 _NAME = r'(?:"(?:[^"]|"")+"|[^\s",().]+)'
 _COPY = re.compile(rf"COPY {_NAME}\.{_NAME} \((.*)\) FROM stdin;", re.DOTALL)
 _PRIMARY_KEY = re.compile(
@@ -58,6 +60,8 @@ def definitions(entries: tuple[Entry, ...]) -> dict[tuple[str, str], str]:
     for entry in entries:
         if entry.kind not in NO_DEFINITION and entry.definition.strip():
             name = f"{entry.schema}.{entry.name}" if entry.schema else entry.name
+            if entry.schema and entry.kind in RELATIONS:
+                name = qualified(entry.schema, entry.name)
             found.setdefault((entry.kind.lower(), name), []).append(entry.definition.strip())
     return {key: "\n".join(sorted(several)) for key, several in found.items()}
 

@@ -9,26 +9,34 @@ from typing import Any
 
 from dbadmin import audit
 from dbadmin.backups.verify import verify_backup
-from dbadmin.choices import JobKind, JobState, Scope
+from dbadmin.choices import ComparisonState, JobKind, JobState, Scope
 from dbadmin.exceptions import UsageError
 from dbadmin.jobs.foreground import work_on
 from dbadmin.jobs.queue import enqueue
-from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand, find_database
+from dbadmin.management.command import CRITICAL, DONE, UNKNOWN, WARNING, Outcome, VerbCommand, find_database
+from dbadmin.management.comparisons import comparison_lines, comparison_row
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import backup_line, backup_row, job_row, require
-from dbadmin.models import Backup, Database, Job, Storage
+from dbadmin.models import Backup, Comparison, Database, Job, Storage
 from dbadmin.text import Text
+
+COMPARED = {
+    ComparisonState.EQUAL: DONE,
+    ComparisonState.DIFFERENT: WARNING,
+    ComparisonState.INCOMPLETE: UNKNOWN,
+}
 
 
 class Command(VerbCommand):
-    """``backup run|list|show|verify``."""
+    """``backup run|list|show|verify|compare``."""
 
-    help = "Take, list, show and verify backups."
+    help = "Take, list, show, verify and compare backups."
     verbs = {
         "run": "back up one database, an application's, or all, now",
         "list": "list backups, newest first",
         "show": "show all about one backup",
         "verify": "compare every stored byte with its manifest",
+        "compare": "compare with what is live or another backup; exit code 0 when nothing differs, 1 when not",
     }
 
     def add_run(self, parser: ArgumentParser) -> None:
@@ -92,6 +100,34 @@ class Command(VerbCommand):
         backup = require(Backup.objects.listed(), options["id"], what=Text("backup"))
         verify_backup(backup, for_stream(sys.stderr))
         return Outcome(results=[backup_row(backup)], lines=[f"{backup}: every byte is as it was stored."])
+
+    def add_compare(self, parser: ArgumentParser) -> None:
+        """Add what with, and how thoroughly."""
+        parser.add_argument("id", type=int)
+        parser.add_argument("--with", default="live", metavar="ID|live", help="default: the live database, now")
+        parser.add_argument("--quick", action="store_true", help="numbers of rows, sequences and schema; no rows")
+
+    def do_compare(self, options: dict[str, Any]) -> Outcome:
+        """Compare here."""
+        backup = require(Backup.objects.listed(), options["id"], what=Text("backup"))
+        params = {"backup": backup.pk, "content": not options["quick"]} | _other(options["with"])
+        job = work_on(
+            JobKind.COMPARE, backup.database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr)
+        )
+        row = Comparison.objects.select_related("left", "right").filter(job=job).first()
+        return Outcome(
+            results=[job_row(job) | {"comparison": comparison_row(row) if row else None}],
+            lines=comparison_lines(row) if row else [_line(job)],
+            exit_code=COMPARED[ComparisonState(row.state)] if row else CRITICAL,
+        )
+
+
+def _other(asked: str) -> dict[str, Any]:
+    if asked == "live":
+        return {}
+    if not asked.isdecimal():
+        raise UsageError(Text("“{asked}” is neither the number of a backup nor “live”.", asked=asked))
+    return {"with": require(Backup.objects.listed(), int(asked), what=Text("backup")).pk}
 
 
 def _databases(options: dict[str, Any]) -> Iterable[Database]:
