@@ -24,7 +24,13 @@ def catalogue(url: str, default: Path) -> dict[str, Any]:
             "sqlite:////var/lib/dbadmin/catalogue.sqlite3."
         )
     sqlite = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(default)}  # a path may hold what a URL may not
-    found: dict[str, Any] = environ.Env.db_url_config(url) if url else sqlite
+    try:
+        found: dict[str, Any] = environ.Env.db_url_config(url) if url else sqlite
+    except ValueError:
+        raise Unusable(
+            "DATABASE_URL or DBADMIN_DATABASE_URL is no URL of a database; write postgresql://user:password@host:5432/"
+            "name or sqlite:////var/lib/dbadmin/catalogue.sqlite3, with special characters percent-encoded."
+        ) from None
     if found["ENGINE"] == "django.db.backends.sqlite3":
         found["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class Unusable(Exception):
-    """The home folder cannot be made, read or written. Its text is a sentence for the person who started us."""
+    """The home folder or a variable cannot be used. Its text is a sentence for the person who started us."""
 
 
 def choose(argv: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from project.catalogue import catalogue
 from project.home import for_cron, secret, usable
+from project.variables import encryption_key, flag, log_level, number, one_of, time_zone
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -24,11 +25,13 @@ with usable(HOME):
     if (HOME / "environment").is_file():
         env.read_env(HOME / "environment")
 SECRET_KEY = env.str("SECRET_KEY", default="") or secret(HOME, "secret_key", lambda: secrets.token_urlsafe(50))
-ENCRYPTION_KEY = env.str("DBADMIN_ENCRYPTION_KEY", default="") or secret(
-    HOME, "encryption_key", lambda: Fernet.generate_key().decode()
-)
-DEBUG = env.bool("DEBUG", default=False)
-HTTPS = env.bool("DBADMIN_HTTPS", default=False)
+if ENCRYPTION_KEY := env.str("DBADMIN_ENCRYPTION_KEY", default=""):
+    encryption_key(ENCRYPTION_KEY, source="DBADMIN_ENCRYPTION_KEY")
+else:
+    ENCRYPTION_KEY = secret(HOME, "encryption_key", lambda: Fernet.generate_key().decode())
+    encryption_key(ENCRYPTION_KEY, source=str(HOME / "encryption_key"))
+DEBUG = flag(env, "DEBUG")
+HTTPS = flag(env, "DBADMIN_HTTPS")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -36,8 +39,11 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 POSTGRESQL_BIN = env.list("DBADMIN_POSTGRESQL_BIN", default=[])
 # Where restores asked for on the web may make files and folders, besides near the originals.
 RESTORE_FOLDERS = [folder for folder in env.list("DBADMIN_RESTORE_FOLDERS", default=[]) if folder.startswith("/")]
-WORKERS = env.int("DBADMIN_WORKERS", default=2)
-DUMP_JOBS = env.int("DBADMIN_DUMP_JOBS", default=2)
+WORKERS = number(env, "DBADMIN_WORKERS", default=2)
+DUMP_JOBS = number(env, "DBADMIN_DUMP_JOBS", default=2)
+# Folders whose dumps may be imported from the web, and how large an upload may be.
+IMPORT_FOLDERS = [folder for folder in env.list("DBADMIN_IMPORT_FOLDERS", default=[]) if folder.startswith("/")]
+UPLOAD_LIMIT_MB = number(env, "DBADMIN_UPLOAD_LIMIT_MB", default=2048)
 # The proxy in front of us, whose X-Forwarded-For is believed; empty: nobody's.
 TRUSTED_PROXY = env.str("DBADMIN_TRUSTED_PROXY", default="")
 
@@ -103,10 +109,10 @@ CRONTAB_COMMAND_PREFIX = f"cd {for_cron(BASE_DIR)} && DBADMIN_HOME={for_cron(HOM
 CRONTAB_PYTHON_EXECUTABLE = for_cron(sys.executable)
 CRONTAB_DJANGO_MANAGE_PATH = "manage.py"
 
-LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", _("English")), ("ja", _("Japanese"))]
+LANGUAGE_CODE = one_of(env, "LANGUAGE_CODE", [code for code, _name in LANGUAGES], default="en")
 LOCALE_PATHS = [BASE_DIR / "locale"]
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+TIME_ZONE = time_zone(env, "TIME_ZONE")
 USE_TZ = True
 
 STATIC_URL = "static/"
@@ -154,5 +160,5 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
+    "root": {"handlers": ["stderr"], "level": log_level(env, "LOG_LEVEL")},
 }

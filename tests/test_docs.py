@@ -22,7 +22,7 @@ def test_every_command_of_readme_is_understood(line: str) -> None:
 
 
 def test_every_setting_is_in_readme_and_no_other() -> None:
-    read = set(re.findall(r'env\.\w+\("(\w+)"', (ROOT / "project/settings.py").read_text()))
+    read = set(re.findall(r'(?:env\.\w+\(|\(env, )"(\w+)"', (ROOT / "project/settings.py").read_text()))
     told = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
     assert told == read
 

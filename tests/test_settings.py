@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -44,6 +46,28 @@ def test_our_own_variable_is_stronger(tmp_path: Path) -> None:
     done = manage(tmp_path, "migrate", DATABASE_URL="mysql://x@y/z", DBADMIN_DATABASE_URL=ours)
     assert done.returncode == 0
     assert (tmp_path / "ours.sqlite3").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TIME_ZONE", "Mars/X"),
+        ("TIME_ZONE", "Asia"),
+        ("DBADMIN_WORKERS", "abc"),
+        ("DBADMIN_WORKERS", "0"),
+        ("DBADMIN_ENCRYPTION_KEY", "wrong-key"),
+        ("DBADMIN_HTTPS", "maybe"),
+        ("LOG_LEVEL", "loud"),
+        ("LANGUAGE_CODE", "xx"),
+        ("DATABASE_URL", "postgres://u:p@host:port/name"),
+    ],
+)
+def test_a_wrong_setting_ends_in_a_sentence_that_names_it(tmp_path: Path, name: str, value: str) -> None:
+    done = manage(tmp_path, "check", **{name: value})
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "wrong-key" not in done.stderr
 
 
 def test_a_home_folder_may_have_any_name(tmp_path: Path) -> None:
