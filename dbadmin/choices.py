@@ -61,6 +61,7 @@ class JobKind(models.TextChoices):
     VERIFY = "verify", _("Verify")
     DRILL = "drill", _("Drill")
     UNDO = "undo", _("Undo a restore")
+    IMPORT = "import", _("Import")
     COMPARE = "compare", _("Compare")
 
 
@@ -95,6 +96,15 @@ class RestoreState(ColouredChoices):
     DIFFERENT = "different", "yellow", _("Restored with differences")
     FAILED = "failed", "red", _("Failed, target unchanged")
     UNDONE = "undone", "secondary", _("Undone")
+
+
+class ImportState(ColouredChoices):
+    """How far an import is. There is nothing to compare it with, so it is never called exact."""
+
+    WAITING = "waiting", "secondary", _("Not started")
+    RUNNING = "running", "blue", _("Running")
+    IMPORTED = "imported", "green", _("Imported")
+    FAILED = "failed", "red", _("Failed, nothing left")
 
 
 class RestoreMode(models.TextChoices):

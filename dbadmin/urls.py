@@ -15,6 +15,7 @@ from dbadmin.views import (
     drills,
     health,
     healthz,
+    imports,
     jobs,
     login,
     migrations,
@@ -61,6 +62,12 @@ urlpatterns = [
     path("backups/<int:pk>/tables/", replacing.tables, name="restore-tables"),
     path("restores/<int:pk>/undo/", replacing.undo, name="restore-undo"),
     path("restores/<int:pk>/", restores.restore, name="restore"),
+    # Imports
+    path("imports/", imports.imports, name="imports"),
+    path("imports/upload/", imports.upload, name="import-upload"),
+    path("imports/choose/", imports.choose, name="import-choose"),
+    path("imports/<int:pk>/", imports.import_, name="import"),
+    path("imports/<int:pk>/start/", imports.start, name="import-start"),
     # Jobs
     path("jobs/", jobs.jobs, name="jobs"),
     path("jobs/<int:pk>/", jobs.job, name="job"),

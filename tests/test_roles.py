@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from dbadmin.models import Assertion, Comparison, Drill, Restore
+from dbadmin.models import Assertion, Comparison, Drill, Import, Restore
 from dbadmin.roles import ROLES
 from tests.factories import make_backup, make_database, make_job
 
@@ -49,6 +49,11 @@ NEEDED = {
     "restore-replace": "run_restore",
     "restore-tables": "run_restore",
     "restore-undo": "run_restore",
+    "imports": "run_restore",
+    "import-upload": "run_restore",
+    "import-choose": "run_restore",
+    "import": "run_restore",
+    "import-start": "run_restore",
     "jobs": "view_job",
     "job": "view_job",
     "job-live": "view_job",
@@ -93,7 +98,9 @@ def paths(db: None) -> dict[str, str]:
     job = make_job(database=database, kind="health")
     now = timezone.now()
     comparison = Comparison.objects.create(left=backup, state="equal", started_at=now, finished_at=now)
+    brought = Import.objects.create(file_name="a.dump", path="/nowhere", engine="sqlite", form="sqlite")
     keys = {
+        "import": brought.pk,
         "comparison": comparison.pk,
         "backup": backup.pk,
         "restore": restore.pk,

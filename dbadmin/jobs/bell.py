@@ -10,6 +10,7 @@ LONG, SHORT = "long", "short"
 QUEUES = {
     JobKind.BACKUP: LONG,
     JobKind.RESTORE: LONG,
+    JobKind.IMPORT: LONG,
     JobKind.UNDO: LONG,
     JobKind.VERIFY: LONG,
     JobKind.DRILL: LONG,

@@ -10,6 +10,7 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.backups.compare import compare_backup
 from dbadmin.backups.drill import drill_backup
+from dbadmin.backups.imports import import_file
 from dbadmin.backups.replace import KEEP_HOURS, replace_with_backup
 from dbadmin.backups.restore import restore_backup
 from dbadmin.backups.tables import place, restore_tables
@@ -21,7 +22,7 @@ from dbadmin.exceptions import Refused
 from dbadmin.health.run import run_checks
 from dbadmin.jobs.queue import enqueue
 from dbadmin.migration_history import read as migration_history
-from dbadmin.models import Backup, Database, Job, Restore, Storage
+from dbadmin.models import Backup, Database, Import, Job, Restore, Storage
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -117,6 +118,25 @@ def undo(job: Job, progress: Progress) -> Text:
     return Text("{target} is what it was before the restore.", target=row.target)
 
 
+def bring_in(job: Job, progress: Progress) -> Text:
+    """Parameters: ``import`` (id), ``target_name``, ``keep_owners`` (no). It goes beside the job's own database."""
+    row = import_file(
+        row=Import.objects.get(pk=job.params["import"]),
+        server=job.database,
+        target_name=job.params["target_name"],
+        keep_owners=job.params.get("keep_owners", False),
+        progress=progress,
+        job=job,
+    )
+    facts = row.measured()
+    return Text(
+        "Imported to {target}: {tables} tables, {rows} rows.",
+        target=row.target,
+        tables=len(facts.tables),
+        rows=f"{facts.rows:,}",
+    )
+
+
 def check_health(job: Job, progress: Progress) -> Text:
     """No parameters."""
     run_checks(job.database, now=timezone.now())
@@ -133,6 +153,7 @@ HANDLERS: dict[JobKind, Handler] = {
     JobKind.BACKUP: back_up,
     JobKind.RESTORE: restore,
     JobKind.UNDO: undo,
+    JobKind.IMPORT: bring_in,
     JobKind.VERIFY: verify,
     JobKind.DRILL: drill,
     JobKind.COMPARE: compare,

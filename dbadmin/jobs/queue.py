@@ -21,6 +21,7 @@ from dbadmin.text import Text
 ACTIONS = {
     JobKind.BACKUP: "backup.run",
     JobKind.RESTORE: "restore.run",
+    JobKind.IMPORT: "import.run",
     JobKind.UNDO: "restore.undo",
     JobKind.VERIFY: "backup.verify",
     JobKind.DRILL: "drill.run",
@@ -31,6 +32,7 @@ ACTIONS = {
 RUNNING_WORDS = {
     JobKind.BACKUP: Text("A backup"),
     JobKind.RESTORE: Text("A restore"),
+    JobKind.IMPORT: Text("An import"),
     JobKind.UNDO: Text("Undoing a restore"),
     JobKind.VERIFY: Text("Verifying a backup"),
     JobKind.DRILL: Text("A drill"),
@@ -162,7 +164,7 @@ def _require_registered(database: Database) -> None:
 def _already_active(kind: JobKind, database: Database) -> Job:
     active = Job.objects.active().filter(database=database)
     same = active.filter(kind=kind).first()
-    if same is not None and kind not in (JobKind.RESTORE, JobKind.UNDO):
+    if same is not None and kind not in (JobKind.RESTORE, JobKind.UNDO, JobKind.IMPORT):
         return same
     other = same or active.filter(kind__in=WRITERS).first()
     if other is None:  # it ended between the two statements

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from dbadmin.backups import drill, spool, take, undo
+from dbadmin.backups import drill, imports, spool, take, undo
 from dbadmin.choices import JobKind, JobState
 from dbadmin.exceptions import DbadminError
 from dbadmin.jobs import queue
@@ -20,6 +20,7 @@ REAPING_TAKES = timedelta(minutes=1)
 CLEAN_UP = {
     JobKind.BACKUP: take.discard_unfinished,
     JobKind.RESTORE: undo.clean_up,
+    JobKind.IMPORT: imports.discard_unfinished,
     JobKind.UNDO: undo.clean_up,
     JobKind.DRILL: drill.discard_unfinished,
 }

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef
 from django_tasks_db.models import DBTaskResult
 
 from dbadmin import audit
-from dbadmin.backups import spool, undo
+from dbadmin.backups import spool, undo, uploads
 from dbadmin.choices import JobKind, JobState
 from dbadmin.exceptions import Refused
 from dbadmin.jobs import bell, unheard
@@ -37,6 +37,7 @@ def tick(now: datetime) -> list[Job]:
     ring_again(now)
     prune(now)
     remove_strays(now)
+    uploads.sweep(now)
     return made
 
 

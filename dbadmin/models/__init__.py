@@ -8,6 +8,7 @@ from dbadmin.models.comparison import Comparison
 from dbadmin.models.database import Application, Database
 from dbadmin.models.drill import Assertion, Drill
 from dbadmin.models.health import CheckResult, Finding
+from dbadmin.models.importing import Import
 from dbadmin.models.job import Job, JobLogLine
 from dbadmin.models.migration import AppliedMigration, MigrationStatus
 from dbadmin.models.storage import Storage
@@ -23,6 +24,7 @@ __all__ = [
     "Database",
     "Drill",
     "Finding",
+    "Import",
     "Job",
     "JobLogLine",
     "MigrationStatus",
