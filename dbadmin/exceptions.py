@@ -99,6 +99,12 @@ class CorruptArchive(StorageError):
     label = "CorruptArchive"
 
 
+class CatalogueError(DbadminError):
+    """Our own catalogue cannot be read or written."""
+
+    label = "CatalogueError"
+
+
 class Cancelled(DbadminError):
     """Somebody asked the job to stop."""
 

@@ -7,6 +7,7 @@ from django.urls import include, path
 
 from dbadmin.views.login import for_administration
 
+handler500 = "dbadmin.views.failures.internal"
 urlpatterns = [
     # Before the admin site, whose own login page would not be throttled.
     path("admin/login/", for_administration),

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from django.core.management.base import BaseCommand
 from django.core.serializers.json import DjangoJSONEncoder
 
+from dbadmin import catalogue
 from dbadmin.exceptions import DbadminError, UsageError
 from dbadmin.models import Database
 from dbadmin.text import Text
@@ -71,6 +72,12 @@ class VerbCommand(BaseCommand):
         except DbadminError as error:
             self._fail(error, as_json=options["json"])
             sys.exit(error.exit_code)
+        except catalogue.TROUBLE as error:
+            trouble = catalogue.explained(error)
+            if trouble is None:
+                raise
+            self._fail(trouble, as_json=options["json"])
+            sys.exit(trouble.exit_code)
         self._print(outcome, as_json=options["json"])
         if outcome.exit_code:
             sys.exit(outcome.exit_code)

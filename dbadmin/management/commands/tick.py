@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser
-from typing import Any
+from typing import Any, NoReturn
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.utils import timezone
 
+from dbadmin import catalogue
 from dbadmin.jobs import schedules
 from dbadmin.management.command import Outcome, VerbCommand
+
+LONGEST_DELAY_SECONDS = 300
 
 
 class Command(VerbCommand):
@@ -24,12 +27,27 @@ class Command(VerbCommand):
 
     def do(self, options: dict[str, Any]) -> Outcome:
         """Tick once, or for ever."""
+        if options["every"]:
+            self._for_ever(options["every"])
         jobs = schedules.tick(timezone.now())
-        while options["every"]:
-            time.sleep(options["every"])
-            close_old_connections()
-            schedules.tick(timezone.now())
         return Outcome(
             results=[{"id": job.pk, "kind": job.kind, "database": job.database.slug} for job in jobs],
             lines=[str(job) for job in jobs],
         )
+
+    def _for_ever(self, seconds: int) -> NoReturn:
+        """Go on through times without a catalogue, asking ever more seldom, up to every five minutes."""
+        delay = seconds
+        while True:
+            try:
+                schedules.tick(timezone.now())
+                delay = seconds
+            except catalogue.TROUBLE as error:
+                trouble = catalogue.explained(error)
+                if trouble is None:
+                    raise
+                delay = max(seconds, min(2 * delay, LONGEST_DELAY_SECONDS))
+                self.stderr.write(str(trouble))
+                connection.close()
+            time.sleep(delay)
+            close_old_connections()
