@@ -13,9 +13,10 @@ from dbadmin.backups.restore import new_target
 from dbadmin.backups.tables import require_tables
 from dbadmin.backups.undo import require_undoable
 from dbadmin.choices import JobKind, JobState, RestoreMode, RestoreState
-from dbadmin.exceptions import Refused
+from dbadmin.exceptions import Refused, UsageError
 from dbadmin.jobs.foreground import work_on
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand, find_database
+from dbadmin.management.importing import import_file
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import job_row, require, restore_row
 from dbadmin.models import Backup, Database, Job, Restore
@@ -34,7 +35,9 @@ class Command(VerbCommand):
 
     def add_run(self, parser: ArgumentParser) -> None:
         """Add what and where."""
-        parser.add_argument("backup", type=int, metavar="BACKUP_ID")
+        parser.add_argument("backup", type=int, nargs="?", metavar="BACKUP_ID")
+        parser.add_argument("--file", metavar="PATH", help="a dump or SQLite file, in place of a backup")
+        parser.add_argument("--with-owners", action="store_true", help="with --file: take over owners and grants")
         where = parser.add_mutually_exclusive_group(required=True)
         where.add_argument("--to-new", metavar="NAME", help="what it will be called; must not exist")
         where.add_argument("--replace", action="store_true", help="take the place of what exists; needs --confirm")
@@ -53,6 +56,10 @@ class Command(VerbCommand):
 
     def do_run(self, options: dict[str, Any]) -> Outcome:
         """Restore here; exit code 1 when the copy differs."""
+        if options["file"]:
+            return import_file(options)
+        if options["backup"] is None:
+            raise UsageError(Text("Name a backup by its number, or a file with --file."))
         backups = Backup.objects.select_related("database__application", "storage")
         backup = require(backups, options["backup"], what=Text("backup"))
         beside = find_database(options["server"]) if options["server"] else backup.database
