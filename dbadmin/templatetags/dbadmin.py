@@ -43,7 +43,13 @@ class Section(NamedTuple):
 SECTIONS = (
     Section("overview", "layout-dashboard", gettext_lazy("Overview"), "dbadmin.view_database", ("overview",)),
     Section("databases", "database", gettext_lazy("Databases"), "dbadmin.view_database", ("database", "assertion")),
-    Section("backups", "archive", gettext_lazy("Backups"), "dbadmin.view_backup", ("backup", "restore", "drill")),
+    Section(
+        "backups",
+        "archive",
+        gettext_lazy("Backups"),
+        "dbadmin.view_backup",
+        ("backup", "restore", "comparison", "drill"),
+    ),
     Section("jobs", "list-check", gettext_lazy("Jobs"), "dbadmin.view_job", ("job",)),
     Section("health", "heartbeat", gettext_lazy("Health"), "dbadmin.view_finding", ("health",)),
     Section("migrations", "versions", gettext_lazy("Migrations"), "dbadmin.view_appliedmigration", ("migration",)),

@@ -38,7 +38,6 @@ def new(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "backup": backup,
         "other": other,
-        "asked": asked,
         "offered": offered.exclude(state=BackupState.DELETED).order_by("-finished_at")[:OFFERED],
         "looked": quick_look(backup, other)[:SHOWN_EQUAL] if other else (),
         "earlier": backup.comparisons.select_related("right")[:20],
