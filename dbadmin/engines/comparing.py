@@ -143,6 +143,7 @@ class _Matching:
         self._places = [[layout.columns.index(column) for column in common] for layout in layouts]
         self._key_places = [common.index(column) for column in self._key]
         self._waiting: tuple[dict[bytes, list[bytes]], dict[bytes, list[bytes]]] = ({}, {})
+        self._alone = [0, 0]
         self._bytes = 0
         self._changed = 0
         self._samples: list[RowChange] = []
@@ -150,21 +151,22 @@ class _Matching:
     def take(self, before: bytes | None, after: bytes | None) -> bool:
         """Take a row of each side; False when too many wait."""
         if before is not None:
-            self._arrive(0, before)
+            self._arrive(0, before, may_come=after is not None)
         if after is not None:
-            self._arrive(1, after)
+            self._arrive(1, after, may_come=before is not None)
         return self._bytes <= WAITING_BYTES
 
     def result(self) -> Changes:
         removed, added = (sum(map(len, side.values())) for side in self._waiting)
         return Changes(
-            added=added,
-            removed=removed,
+            added=added + self._alone[1],
+            removed=removed + self._alone[0],
             changed=self._changed,
             samples=(*self._left_over(0, REMOVED), *self._left_over(1, ADDED), *self._samples),
         )
 
-    def _arrive(self, side: int, line: bytes) -> None:
+    def _arrive(self, side: int, line: bytes, *, may_come: bool) -> None:
+        """``may_come``: the other side has more rows; when it has none, a row without counterpart need not wait."""
         fields = self._fields(side, line)
         row = b"\t".join(fields)
         key = b"\t".join(fields[place] for place in self._key_places) if self._key else row
@@ -176,6 +178,9 @@ class _Matching:
             self._bytes -= len(counterpart) + len(key) + _ROW_OVERHEAD
             if counterpart != row:
                 self._note_changed(fields, counterpart.split(b"\t"))
+            return
+        if not may_come and len(self._waiting[side]) >= SAMPLED:
+            self._alone[side] += 1
             return
         self._waiting[side].setdefault(key, []).append(row)
         self._bytes += len(row) + len(key) + _ROW_OVERHEAD

@@ -76,6 +76,14 @@ def test_too_many_rows_that_stand_elsewhere_are_unknown_and_never_equal(monkeypa
     assert matched(some, some) == Changes()
 
 
+def test_a_table_that_was_emptied_or_filled_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparing, "WAITING_BYTES", 10_000)
+    some = rows(*((n, f"n{n}") for n in range(5000)))
+    emptied, filled = matched(some, []), matched(some[:10], some)
+    assert (emptied.removed, emptied.added, len(emptied.samples)) == (5000, 0, 20)
+    assert (filled.removed, filled.added, filled.unknown.msgid) == (0, 4990, "")
+
+
 @pytest.mark.postgresql
 @pytest.mark.parametrize("major", [15, 16])
 def test_a_nasty_database_is_equal_to_itself_and_to_its_copy(
