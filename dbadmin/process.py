@@ -213,8 +213,15 @@ def end_group(process: subprocess.Popen[bytes], *, grace: float = GRACE_SECONDS)
 
 
 def end_group_by_pid(pid: int, started: str) -> bool:
-    """Kill the group led by ``pid`` if that is still the process that started at ``started``; say whether it was."""
-    if not pid or start_time(pid) != started:
+    """Kill the group led by ``pid`` if that is still the process that started at ``started``; say whether it was.
+
+    When the leader is gone, what it had started may be left, such as the ``sh -c pg_dump -V`` of a pg_dumpall. Nobody
+    else gets a pid that is the name of a group, so that is killed, too.
+    """
+    if not pid:
+        return False
+    found = start_time(pid)
+    if found != started and (found or not _is_left_behind(pid, started)):
         return False
     _signal_group(pid, signal.SIGKILL)
     return True
@@ -251,6 +258,17 @@ def start_time(pid: int) -> str:
         return ""
     state, *fields = stat.rpartition(")")[2].split()
     return "" if state in "ZX" else fields[18]
+
+
+def _is_left_behind(group: int, started: str) -> bool:
+    """Say whether a group and session of this name has processes, none of them older than its leader was."""
+    ages = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, _parent, *fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if state not in "ZX" and fields[:2] == [str(group), str(group)]:
+                ages.append(int(fields[17]))
+    return bool(ages) and started.isdecimal() and min(ages) >= int(started)
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

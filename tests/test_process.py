@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -90,3 +92,19 @@ def test_a_pid_that_was_used_again_is_left_alone() -> None:
     assert child.poll() is None
     assert end_group_by_pid(child.pid, start_time(child.pid))
     assert child.wait(5) == -9
+
+
+def test_what_a_dead_program_left_in_its_group_is_ended(tmp_path: Path) -> None:
+    process = Command(argv=("sh", "-c", "sleep 60 & echo $! > child; wait"), cwd=tmp_path).start()
+    child_file = tmp_path / "child"
+    while not (child_file.exists() and child_file.read_text().strip()):
+        time.sleep(0.01)
+    child, started = int(child_file.read_text()), start_time(process.pid)
+    os.kill(child, signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    assert not end_group_by_pid(process.pid, str(int(start_time(child)) + 1))
+    assert not has_ended(child)
+    assert end_group_by_pid(process.pid, started)
+    assert has_ended(child)
+    assert not end_group_by_pid(process.pid, started)
