@@ -39,9 +39,7 @@ def back_up(job: Job, progress: Progress) -> Text:
         job=job,
     )
     _look_again(job.database)
-    return Text(
-        "Backed up {rows} rows; the archive has {size} MB.", rows=backup.row_count, size=round(backup.size / 1e6, 1)
-    )
+    return Text("Backed up {rows} rows; the archive has {size}.", rows=f"{backup.row_count:,}", size=_size(backup.size))
 
 
 def restore(job: Job, progress: Progress) -> Text:
@@ -211,3 +209,7 @@ def _server(slug: str | None) -> Database | None:
     if database is None:
         raise Refused(Text("There is no database called “{slug}”.", slug=slug), Text("Choose another server."))
     return database
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} KB"
