@@ -115,6 +115,13 @@ class RestoreMode(models.TextChoices):
     TABLES = "tables", _("Named tables")
 
 
+class FactsLevel(models.TextChoices):
+    """How much of a database is measured with each backup."""
+
+    COUNTS = "counts", _("Counts")
+    HASHES = "hashes", _("Counts, and hashes of all rows")
+
+
 class DrillKind(models.TextChoices):
     """How much of a backup a drill restores."""
 
@@ -127,6 +134,7 @@ class DrillState(ColouredChoices):
 
     RUNNING = "running", "blue", _("Running")
     PROVEN = "proven", "green", _("Proven")
+    INCOMPLETE = "incomplete", "purple", _("Not all compared")
     DIFFERENT = "different", "red", _("Differences found")
     FAILED = "failed", "red", _("Failed")
 

@@ -67,8 +67,9 @@ def test_the_line_is_added_once_ticks_and_is_removed(manage: Manage, home: Path)
         catalogue.execute("INSERT INTO dbadmin_application (name, slug, description) VALUES ('a', 'a', '')")
         catalogue.execute(
             "INSERT INTO dbadmin_database (application_id, name, slug, engine, environment, source, settings, "
-            "encrypted_password, project_folder, backup_age_hours, restore_minutes, failed_probes, created_at) "
-            "VALUES (1, 'd', 'd', 'files', 'production', 'fields', '{}', '', '', 26, 60, 0, '2026-01-01')"
+            "encrypted_password, project_folder, backup_age_hours, restore_minutes, facts_level, facts_seconds, "
+            "failed_probes, created_at) "
+            "VALUES (1, 'd', 'd', 'files', 'production', 'fields', '{}', '', '', 26, 60, 'counts', 0, 0, '2026-01-01')"
         )
     done = as_cron_runs_it(line)
     assert (done.returncode, done.stderr) == (0, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from dbadmin import audit
 from dbadmin.archives.manifest import Manifest
 from dbadmin.archives.reader import unpack
 from dbadmin.backups.assertions import ask
+from dbadmin.backups.restore import comparable
 from dbadmin.backups.spool import spool
 from dbadmin.backups.verify import mark_damaged, require_stored, trusted_manifest
 from dbadmin.choices import DrillKind, DrillState, Verdict
@@ -27,6 +28,7 @@ from dbadmin.progress import Progress
 from dbadmin.text import Text
 
 SAMPLED = 10
+NAMED = 10
 
 
 def drill_backup(
@@ -76,6 +78,7 @@ class _Drilling:
     progress: Progress
     place: str = ""
     restore_seconds: float | None = None
+    uncounted: int = 0
     differences: list[Difference] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
 
@@ -121,22 +124,24 @@ class _Drilling:
 
     def _compare_facts(self, target: Any, manifest: Manifest, lines: tuple[ReportLine, ...]) -> None:
         self.progress.phase(Text("Comparing with the backup"))
-        found = self.engine.facts(target, progress=self.progress)
         expected = manifest.facts
+        found = self.engine.facts(target, progress=self.progress, measuring=expected.measuring)
         if self.tables:
             expected, found = (_only(facts, self.tables) for facts in (expected, found))
         elif manifest.scope == SCHEMA:
-            expected, found = (replace(each, tables={}, sequences={}, checksums={}) for each in (expected, found))
+            expected, found = (comparable(each, SCHEMA) for each in (expected, found))
         self.differences += expected.differences(found)
         self.differences += [
             Difference(subject=line.object or "–", expected="–", found=line.message)
             for line in lines
             if line.level == "error"
         ]
-        self._said(Text("Rows, sequences and schema"), len(self.differences), Text("All are as they were backed up."))
-        if expected.missing:
-            names = ", ".join(expected.missing)
-            self._note(Text("Not measured"), Verdict.WARNING, Text("Nothing was known of {names}.", names=names))
+        self.uncounted = len(expected.uncounted)
+        self._said(Text("Rows, sequences and schema"), len(self.differences), _equal(expected))
+        for line in expected.unmeasured[:NAMED]:
+            self._note(Text("Not measured"), Verdict.UNKNOWN, line)
+        if (more := len(expected.missing) - NAMED) > 0:
+            self._note(Text("Not measured"), Verdict.UNKNOWN, Text("And {count} tables more.", count=more))
 
     def _compare_content(self, target: Any, archive: Path, copy: Path, manifest: Manifest) -> None:
         name = Text("Content, byte by byte")
@@ -192,9 +197,14 @@ class _Drilling:
         self.checks.append(_check(name, verdict, message))
 
     @property
-    def is_proven(self) -> bool:
-        """Nothing differs, and no check found damage. One that could not be made is said, and hides nothing."""
-        return not self.differences and all(check["verdict"] != Verdict.CRITICAL for check in self.checks)
+    def state(self) -> DrillState:
+        """Proven when nothing differs, all rows were compared and no check found damage.
+
+        A check that could not be made is said, and hides nothing.
+        """
+        if self.differences or any(check["verdict"] == Verdict.CRITICAL for check in self.checks):
+            return DrillState.DIFFERENT
+        return DrillState.INCOMPLETE if self.uncounted else DrillState.PROVEN
 
 
 def _chosen(backup: Backup, kind: str, tables: tuple[str, ...]) -> tuple[str, ...]:
@@ -214,7 +224,22 @@ def _chosen(backup: Backup, kind: str, tables: tuple[str, ...]) -> tuple[str, ..
 
 
 def _only(facts: Facts, tables: tuple[str, ...]) -> Facts:
-    return Facts(tables={name: rows for name, rows in facts.tables.items() if name in tables})
+    return Facts(
+        tables={name: rows for name, rows in facts.tables.items() if name in tables},
+        hashes={name: total for name, total in facts.hashes.items() if name in tables},
+        missing=tuple(name for name in facts.missing if name in tables),
+        reasons=facts.reasons,
+    )
+
+
+def _equal(expected: Facts) -> Text:
+    if expected.uncounted:
+        return Text("What was measured is as it was backed up; the rows of {count} tables were not.",
+                    count=len(expected.uncounted))  # fmt: skip
+    if expected.hashes:
+        return Text("All are as they were backed up, the rows of {count} tables by their hashes too.",
+                    count=len(expected.hashes))  # fmt: skip
+    return Text("All are as they were backed up.")
 
 
 def _digest(hashes: Mapping[str, str], name: str) -> str:
@@ -230,7 +255,7 @@ def _finish(row: Drill, drilling: _Drilling, job: Job | None) -> Drill:
         if job is not None:
             job.require_held()
         _take_over(row, drilling)
-        _close(row, DrillState.PROVEN if drilling.is_proven else DrillState.DIFFERENT)
+        _close(row, drilling.state)
         if row.state == DrillState.DIFFERENT or row.kind == DrillKind.FULL:
             proven_at = row.finished_at if row.state == DrillState.PROVEN else None
             now = row.finished_at

@@ -50,7 +50,7 @@ def restore_backup(
             manifest = restoring.unpack(folder, progress)
             lines = restoring.restore(folder, manifest, RestoreOptions(keep_owners=keep_owners), progress)
         with restoring.nothing_left():
-            differences = restoring.compare(manifest, progress)
+            differences = restoring.compare(manifest, progress) + manifest.facts.unknowns()
             return _finish(row, lines, differences, job)
     except BaseException as error:  # also when the worker is told to end
         fail(row, error, job)
@@ -143,7 +143,7 @@ class Restoring:
     def compare(self, manifest: Manifest, progress: Progress) -> tuple[Difference, ...]:
         """Measure the target and return what is not as the backup has it."""
         progress.phase(Text("Comparing with the backup"))
-        found = self.engine.facts(self.target, progress=progress)
+        found = self.engine.facts(self.target, progress=progress, measuring=manifest.facts.measuring)
         return comparable(manifest.facts, manifest.scope).differences(comparable(found, manifest.scope))
 
     @contextmanager
@@ -159,7 +159,7 @@ class Restoring:
 def comparable(facts: Facts, scope: str) -> Facts:
     """Leave out what a backup of this scope does not hold."""
     if scope == SCHEMA:
-        return replace(facts, tables={}, sequences={}, checksums={})
+        return replace(facts, tables={}, sequences={}, checksums={}, hashes={}, missing=())
     if scope == DATA:
         return replace(facts, objects={}, schema_fingerprint="")
     return facts

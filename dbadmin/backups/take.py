@@ -36,7 +36,9 @@ def take_backup(
     _require_space(database, storage, scope)
     taking = _Taking(database=database, storage=storage, scope=scope, started_at=timezone.now(), job=job)
     with spool(job) as folder:
-        dump = database.adapter.dump(database.connection(), scope=scope, spool=folder, progress=progress)
+        dump = database.adapter.dump(
+            database.connection(), scope=scope, spool=folder, progress=progress, measuring=database.measuring
+        )
         for warning in dump.warnings:
             progress.log(warning, level="warning")
         return taking.store(folder, dump, progress)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 from dbadmin.engines.comparing import Compared
 from dbadmin.exceptions import ConnectionFailed, DatabaseError
-from dbadmin.facts import Facts
+from dbadmin.facts import COUNTS, Facts, Measuring
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -179,7 +179,9 @@ class Engine(Protocol):
         """Try to reach the database stage by stage. Never raises for a database that cannot be reached."""
         ...
 
-    def dump(self, connection: Any, *, scope: str, spool: Path, progress: Progress) -> Dump:
+    def dump(
+        self, connection: Any, *, scope: str, spool: Path, progress: Progress, measuring: Measuring = COUNTS
+    ) -> Dump:
         """Write a consistent dump into ``spool``, an empty folder, with facts of the same moment."""
         ...
 
@@ -219,7 +221,7 @@ class Engine(Protocol):
         """Turn the dump in ``spool`` into a plain SQL file in it and return its path; None where there is no SQL."""
         ...
 
-    def facts(self, connection: Any, *, progress: Progress) -> Facts:
+    def facts(self, connection: Any, *, progress: Progress, measuring: Measuring = COUNTS) -> Facts:
         """Measure a live or restored database exactly as ``dump`` measures it."""
         ...
 

@@ -11,10 +11,11 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from dbadmin import sources
-from dbadmin.choices import EngineName, Environment, Source
+from dbadmin.choices import EngineName, Environment, FactsLevel, Source
 from dbadmin.crypto import decrypt, encrypt
 from dbadmin.engines import get_engine
 from dbadmin.engines.base import Engine
+from dbadmin.facts import Measuring
 
 
 class Application(models.Model):
@@ -68,6 +69,18 @@ class Database(models.Model):
     restore_minutes = models.PositiveIntegerField(
         _("longest acceptable restore (minutes)"), default=60, help_text=_("Compared with what drills measure.")
     )
+    facts_level = models.CharField(
+        _("facts of each backup"),
+        max_length=10,
+        choices=FactsLevel,
+        default=FactsLevel.COUNTS,
+        help_text=_("Hashes read every value in the database once more; they tell of a change that no count shows."),
+    )
+    facts_seconds = models.PositiveIntegerField(
+        _("longest time for counting and hashing (seconds)"),
+        default=0,
+        help_text=_("What is not measured by then is said, and never called equal. 0 is no limit."),
+    )
     failed_probes = models.PositiveIntegerField(default=0, editable=False)
     checked_at = models.DateTimeField(null=True, editable=False)
     removed_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -100,6 +113,11 @@ class Database(models.Model):
     @password.setter
     def password(self, secret: str) -> None:
         self.encrypted_password = encrypt(secret)
+
+    @property
+    def measuring(self) -> Measuring:
+        """How much is measured when it is backed up."""
+        return Measuring(hashes=self.facts_level == FactsLevel.HASHES, seconds=self.facts_seconds)
 
     def connection(self) -> Any:
         """Return the engine's connection; of the environment's variables at this moment where those are the source."""

@@ -40,7 +40,7 @@ from dbadmin.engines.files.selection import (
 from dbadmin.engines.paths import absolute, attributes, beside, network_file_system, remove_partials, require_space
 from dbadmin.engines.private import require_apart, require_public
 from dbadmin.exceptions import DbadminError, ValidationFailed
-from dbadmin.facts import Facts
+from dbadmin.facts import COUNTS, Facts, Measuring
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -82,7 +82,9 @@ class FilesEngine:
                 break
         return ServerInfo(stages=tuple(stages), details=details)
 
-    def dump(self, connection: FilesConnection, *, scope: str, spool: Path, progress: Progress) -> Dump:
+    def dump(
+        self, connection: FilesConnection, *, scope: str, spool: Path, progress: Progress, measuring: Measuring = COUNTS
+    ) -> Dump:
         """Copy every file of the set into ``files/`` of the spool; JSON that does not parse ends the backup."""
         if scope != FULL:
             raise ValidationFailed(Text("A set of files is backed up as a whole."), Text("Choose the scope “full”."))
@@ -140,8 +142,8 @@ class FilesEngine:
         """There is no SQL."""
         return None
 
-    def facts(self, connection: FilesConnection, *, progress: Progress) -> Facts:
-        """Read and parse every file."""
+    def facts(self, connection: FilesConnection, *, progress: Progress, measuring: Measuring = COUNTS) -> Facts:
+        """Read, parse and hash every file, whatever ``measuring`` says."""
         return _facts(_read_all(connection, _required_files(connection), None, progress))
 
     def rows(self, connection: FilesConnection, sql: str, params: Sequence[Any] = ()) -> NoReturn:

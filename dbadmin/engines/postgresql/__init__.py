@@ -38,7 +38,7 @@ from dbadmin.engines.postgresql.scratch import as_reader, scratch_server, sweep
 from dbadmin.engines.postgresql.sessions import pool_statistics, session
 from dbadmin.engines.postgresql.snapshot import take_snapshot
 from dbadmin.engines.postgresql.target import database_exists, drop_database, named_beside
-from dbadmin.facts import Facts
+from dbadmin.facts import COUNTS, Facts, Measuring
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -62,9 +62,17 @@ class PostgreSQLEngine:
         """Stages: name and TCP (or socket), TLS, login, database, privileges."""
         return probe_server(connection)
 
-    def dump(self, connection: PostgreSQLConnection, *, scope: str, spool: Path, progress: Progress) -> Dump:
+    def dump(
+        self,
+        connection: PostgreSQLConnection,
+        *,
+        scope: str,
+        spool: Path,
+        progress: Progress,
+        measuring: Measuring = COUNTS,
+    ) -> Dump:
         """Write ``dump`` and ``globals.sql`` into the spool."""
-        return dump_database(connection, scope=scope, spool=spool, progress=progress)
+        return dump_database(connection, scope=scope, spool=spool, progress=progress, measuring=measuring)
 
     def new_target(self, connection: PostgreSQLConnection, name: str) -> PostgreSQLConnection:
         """Another database of the same server."""
@@ -104,9 +112,9 @@ class PostgreSQLEngine:
         """Needs the client of the version that dumped."""
         return write_sql(spool=spool, client_version=client_version, progress=progress)
 
-    def facts(self, connection: PostgreSQLConnection, *, progress: Progress) -> Facts:
+    def facts(self, connection: PostgreSQLConnection, *, progress: Progress, measuring: Measuring = COUNTS) -> Facts:
         """Measure in one snapshot."""
-        return measure_live(connection, progress=progress)
+        return measure_live(connection, progress=progress, measuring=measuring)
 
     def rows(self, connection: PostgreSQLConnection, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one SELECT, VALUES or TABLE; at most 10 000 rows are returned.

@@ -15,13 +15,14 @@ from dbadmin.engines.base import DATA, SCHEMA, Dump
 from dbadmin.engines.postgresql.background import Background, background, wait_for
 from dbadmin.engines.postgresql.clients import ClientSet, dump_client, parallel_jobs
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
-from dbadmin.engines.postgresql.inventory import find_tables, measure, qualified, without_rows
+from dbadmin.engines.postgresql.inventory import find_tables, qualified, without_rows
+from dbadmin.engines.postgresql.measure import measure
 from dbadmin.engines.postgresql.origin import TIME_ZONE, read_origin
 from dbadmin.engines.postgresql.report import explain
 from dbadmin.engines.postgresql.sessions import Session, connect, sentences
 from dbadmin.engines.postgresql.watch import DumpWatch, end_sessions, log_messages
 from dbadmin.exceptions import CommandFailed
-from dbadmin.facts import Facts
+from dbadmin.facts import COUNTS, Facts, Measuring
 from dbadmin.process import Command
 from dbadmin.progress import Progress
 from dbadmin.text import Text, verbatim
@@ -43,7 +44,9 @@ _NAME = r'(?:"(?:[^"]|"")+"|[^\s."\']+)'
 _SETVAL = re.compile(rf"setval\((E?)'({_NAME})\.({_NAME})', (-?\d+), (true|false)\)")
 
 
-def dump_database(connection: PostgreSQLConnection, *, scope: str, spool: Path, progress: Progress) -> Dump:
+def dump_database(
+    connection: PostgreSQLConnection, *, scope: str, spool: Path, progress: Progress, measuring: Measuring = COUNTS
+) -> Dump:
     """Write ``spool/dump`` (a pg_dump directory) and, where the role may, ``spool/globals.sql``."""
     progress.phase(Text("Reading the catalogue"))
     mark = f"dbadmin-dump-{secrets.token_hex(6)}"
@@ -52,10 +55,11 @@ def dump_database(connection: PostgreSQLConnection, *, scope: str, spool: Path, 
         monitor = stack.enter_context(connect(connection, progress=progress))
         client = dump_client(session.info.server_version // 10000)
         snapshot = begin_measuring(session)
+        measuring = COUNTS if scope == SCHEMA else measuring
         tables, origin = wait_for(session, lambda: (find_tables(session), read_origin(session)), progress)
         warnings = [*write_globals(connection, client, spool, progress)]
         watch = DumpWatch([] if scope == SCHEMA else tables, progress, monitor=monitor, mark=mark)
-        with background(session, lambda: measure(session, tables)) as counting, end_sessions(monitor, mark):
+        with background(session, lambda: measure(session, tables, measuring)) as counting, end_sessions(monitor, mark):
             argv = _argv(client, scope=scope, spool=spool, snapshot=snapshot)
             _run(pinned(connection, argv, application_name=mark), connection, watch, counting, spool, progress)
             progress.phase(Text("Counting rows"))
@@ -200,11 +204,11 @@ def _run(
     log_messages(watch.messages, progress)
 
 
-def measure_live(connection: PostgreSQLConnection, *, progress: Progress) -> Facts:
+def measure_live(connection: PostgreSQLConnection, *, progress: Progress, measuring: Measuring = COUNTS) -> Facts:
     """Measure a database as a dump of it would be measured."""
     with connect(connection, progress=progress, autocommit=False) as session, sentences(connection):
         begin_measuring(session)
         tables = wait_for(session, lambda: find_tables(session), progress)
-        with background(session, lambda: measure(session, tables)) as counting:
+        with background(session, lambda: measure(session, tables, measuring)) as counting:
             progress.phase(Text("Counting rows"))
             return counting.result(progress)

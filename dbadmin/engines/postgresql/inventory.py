@@ -10,7 +10,6 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from dbadmin.engines.history import read_history
-from dbadmin.engines.postgresql.fingerprint import schema_fingerprint
 from dbadmin.engines.postgresql.sessions import Session
 from dbadmin.facts import Facts
 
@@ -93,17 +92,6 @@ def find_tables(session: Session) -> list[Table]:
     ]
 
 
-def count_rows(session: Session, tables: Iterable[Table]) -> dict[str, int]:
-    """Count exactly."""
-    counts = {}
-    for table in tables:
-        query = sql.SQL("SELECT count(*) FROM ONLY {}").format(sql.Identifier(table.schema, table.name))
-        row = session.execute(query).fetchone()
-        assert row is not None
-        counts[table.label] = int(row[0])
-    return counts
-
-
 def read_sequences(session: Session) -> dict[str, int | None]:
     """Return the last value of every sequence, None where it was never used."""
     values: dict[str, int | None] = {}
@@ -140,17 +128,6 @@ def schema_heads(session: Session) -> dict[str, list[str]]:
 
     found = read_history(lambda name: find_named(session, name), fetch)
     return {history.tool: sorted(history.heads) for history in found}
-
-
-def measure(session: Session, tables: Iterable[Table]) -> Facts:
-    """Measure everything in the session's snapshot."""
-    return Facts(
-        tables=count_rows(session, tables),
-        sequences=read_sequences(session),
-        objects=count_objects(session),
-        schema_fingerprint=schema_fingerprint(session),
-        schema_head=schema_heads(session),
-    )
 
 
 def without_rows(facts: Facts, views: Iterable[str]) -> Facts:

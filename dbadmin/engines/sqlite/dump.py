@@ -17,7 +17,7 @@ from dbadmin.engines.sqlite.connection import damaged, header, opened, read, sen
 from dbadmin.engines.sqlite.measure import measure, watched
 from dbadmin.engines.sqlite.probe import require_database
 from dbadmin.exceptions import ValidationFailed
-from dbadmin.facts import Facts
+from dbadmin.facts import COUNTS, Facts, Measuring
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -29,14 +29,14 @@ _SHOWN_PROBLEMS = 5
 Proof = tuple[Facts, tuple[Text, ...]]
 
 
-def dump(path: Path, *, scope: str, spool: Path, progress: Progress) -> Dump:
+def dump(path: Path, *, scope: str, spool: Path, progress: Progress, measuring: Measuring = COUNTS) -> Dump:
     """Write the member of ``scope`` into ``spool``; after any exception nothing of it is left there."""
     require_database(path)
     origin = describe(path)
     member, copy = spool / MEMBERS[scope], spool / COPY
     try:
         with sentences(copy):
-            facts, warnings = _WRITERS[scope](path, copy, member, progress)
+            facts, warnings = _WRITERS[scope](path, copy, member, measuring, progress)
     except BaseException:
         member.unlink(missing_ok=True)
         raise
@@ -55,7 +55,7 @@ def describe(path: Path) -> dict[str, Any]:
     return {"path": str(path), "size_bytes": size, "written_by": written_by(header(path)), **attributes(path)}
 
 
-def _write_full(path: Path, copy: Path, member: Path, progress: Progress) -> Proof:
+def _write_full(path: Path, copy: Path, member: Path, measuring: Measuring, progress: Progress) -> Proof:
     """Check the copy while a second thread compresses it; the slower of the two is what it takes."""
     read(path, lambda source: copy_pages(source, copy, progress))
     compression = Compression(copy, member)
@@ -67,7 +67,7 @@ def _write_full(path: Path, copy: Path, member: Path, progress: Progress) -> Pro
     progress.phase(Text("Checking and compressing the copy"), total=copy.stat().st_size)
     compression.start()
     try:
-        proof = prove(copy, progress, look, original=path)
+        proof = prove(copy, progress, look, original=path, measuring=measuring)
         compression.finish(look)
     finally:
         compression.abandon()
@@ -75,7 +75,7 @@ def _write_full(path: Path, copy: Path, member: Path, progress: Progress) -> Pro
     return proof
 
 
-def _write_schema(path: Path, _copy: Path, member: Path, progress: Progress) -> Proof:
+def _write_schema(path: Path, _copy: Path, member: Path, _measuring: Measuring, progress: Progress) -> Proof:
     def write(db: apsw.Connection) -> Proof:
         member.write_text("".join(script.schema(db)), encoding="utf-8")
         return measure(db, progress, rows=False), ()
@@ -84,16 +84,16 @@ def _write_schema(path: Path, _copy: Path, member: Path, progress: Progress) -> 
     return read(path, write)
 
 
-def _write_data(path: Path, copy: Path, member: Path, progress: Progress) -> Proof:
+def _write_data(path: Path, copy: Path, member: Path, measuring: Measuring, progress: Progress) -> Proof:
     read(path, lambda source: copy_pages(source, copy, progress))
     progress.phase(Text("Checking the copy"))
-    facts, warnings = prove(copy, progress, progress.check, original=path)
+    facts, warnings = prove(copy, progress, progress.check, original=path, measuring=measuring)
     with reading(copy) as db:
         compress_text(script.data(db, facts.rows, progress), member)
     return facts, warnings
 
 
-_WRITERS: dict[str, Callable[[Path, Path, Path, Progress], Proof]] = {
+_WRITERS: dict[str, Callable[[Path, Path, Path, Measuring, Progress], Proof]] = {
     FULL: _write_full,
     SCHEMA: _write_schema,
     DATA: _write_data,
@@ -131,7 +131,9 @@ def reading(copy: Path) -> Iterator[apsw.Connection]:
         db.close()
 
 
-def prove(copy: Path, progress: Progress, look: Callable[[], None], *, original: Path) -> Proof:
+def prove(
+    copy: Path, progress: Progress, look: Callable[[], None], *, original: Path, measuring: Measuring = COUNTS
+) -> Proof:
     """Check the copy and measure it; ``ValidationFailed`` says what is wrong with the original.
 
     ``look`` is called now and then.
@@ -139,14 +141,13 @@ def prove(copy: Path, progress: Progress, look: Callable[[], None], *, original:
     with sentences(original), reading(copy) as db:
         watched(db, look)
         warnings = [*integrity(db, original), *foreign_keys(db)]
-        facts = measure(db, progress)
+        facts = measure(db, progress, measuring=measuring)
     if not facts.tables and not facts.missing:
         raise ValidationFailed(
             Text("The database has no table."),
             Text("An empty database is not backed up, so that it never takes the place of a good backup."),
         )
-    uncounted = [Text("Table “{table}” could not be counted: its module is unknown.", table=t) for t in facts.missing]
-    return facts, tuple(warnings + uncounted)
+    return facts, (*warnings, *facts.unmeasured)
 
 
 def integrity(db: apsw.Connection, path: Path) -> list[Text]:

@@ -38,7 +38,7 @@ from dbadmin.engines.sqlite.health import snapshot
 from dbadmin.engines.sqlite.measure import history, measure, watched
 from dbadmin.engines.sqlite.probe import probe, require_database
 from dbadmin.exceptions import ValidationFailed
-from dbadmin.facts import Facts
+from dbadmin.facts import COUNTS, Facts, Measuring
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -69,10 +69,18 @@ class SQLiteEngine:
         """Try folder, file, opening and tables."""
         return probe(connection.path)
 
-    def dump(self, connection: SQLiteConnection, *, scope: str, spool: Path, progress: Progress) -> Dump:
+    def dump(
+        self,
+        connection: SQLiteConnection,
+        *,
+        scope: str,
+        spool: Path,
+        progress: Progress,
+        measuring: Measuring = COUNTS,
+    ) -> Dump:
         """Copy the database while it is in use, prove the copy and compress it."""
         require_public(connection.path)
-        return dumping.dump(connection.path, scope=scope, spool=spool, progress=progress)
+        return dumping.dump(connection.path, scope=scope, spool=spool, progress=progress, measuring=measuring)
 
     def new_target(self, connection: SQLiteConnection, name: str) -> SQLiteConnection:
         """Return a file beside the original, or the file of an absolute path."""
@@ -121,13 +129,13 @@ class SQLiteEngine:
                 raise
             return target
 
-    def facts(self, connection: SQLiteConnection, *, progress: Progress) -> Facts:
+    def facts(self, connection: SQLiteConnection, *, progress: Progress, measuring: Measuring = COUNTS) -> Facts:
         """Measure the live file in one read transaction."""
         require_database(connection.path)
 
         def work(db: apsw.Connection) -> Facts:
             watched(db, progress.check)
-            return measure(db, progress)
+            return measure(db, progress, measuring=measuring)
 
         return read(connection.path, work)
 

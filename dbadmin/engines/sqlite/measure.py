@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import apsw
 
 from dbadmin.engines.base import ToolHistory
 from dbadmin.engines.history import read_history
-from dbadmin.facts import Facts
+from dbadmin.facts import COUNTS, Facts, Measuring
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -30,20 +32,26 @@ def tables(db: apsw.Connection, *kinds: str) -> list[str]:
     return [name for name, kind in found if kind in kinds]
 
 
-def measure(db: apsw.Connection, progress: Progress, *, rows: bool = True) -> Facts:
+def measure(db: apsw.Connection, progress: Progress, *, rows: bool = True, measuring: Measuring = COUNTS) -> Facts:
     """Count every row of every table, and describe the schema. ``rows`` false: all tables are taken as empty.
 
-    The tables behind a virtual table are not counted, the virtual table is. One whose module is not in our SQLite
-    is named in ``missing``.
+    The tables behind a virtual table are not counted, the virtual table is; neither is hashed. A virtual table whose
+    module is not in our SQLite is named in ``missing``.
     """
-    counts, missing = _counts(db, progress) if rows else (dict.fromkeys(tables(db, "table", "virtual"), 0), [])
+    read = _Rows(db=db, measuring=measuring)
+    if rows:
+        read.measure(progress)
+    else:
+        read.counts |= dict.fromkeys(tables(db, "table", "virtual"), 0)
     return Facts(
-        tables=counts,
+        tables=read.counts,
+        hashes=read.hashes,
         sequences=_sequences(db) if rows else {},
         objects=_objects(db),
         schema_fingerprint=_fingerprint(db),
         schema_head={tool.tool: list(tool.heads) for tool in history(db)} if rows else {},
-        missing=tuple(missing),
+        missing=tuple(read.reasons),
+        reasons={name: reason.to_json() for name, reason in read.reasons.items()},
     )
 
 
@@ -76,18 +84,71 @@ def definitions(db: apsw.Connection) -> dict[tuple[str, str], str]:
     return {(kind, name): str(sql) for kind, name, table, sql in rows if table not in shadows}
 
 
-def _counts(db: apsw.Connection, progress: Progress) -> tuple[dict[str, int], list[str]]:
-    names = tables(db, "table", "virtual")
-    counts, missing = {}, []
-    progress.phase(Text("Counting rows"), total=len(names), unit="items")
-    for done, name in enumerate(names):
-        progress.update(done, current=name)
+class _TimeIsOver(Exception):
+    """Ends the statement that was reading rows."""
+
+
+@dataclass(kw_only=True)
+class _Rows:
+    """What is known of rows so far, and until when more may be read."""
+
+    db: apsw.Connection
+    measuring: Measuring
+    begun: float = field(default_factory=time.monotonic)
+    counts: dict[str, int] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, Text] = field(default_factory=dict)
+
+    def measure(self, progress: Progress) -> None:
+        """Counts come before hashes, so that most is known when the time is over."""
+        steps = [(name, self._count) for name in tables(self.db, "table", "virtual")]
+        if self.measuring.hashes:
+            steps += [(name, self._hash) for name in tables(self.db, "table")]
+        progress.phase(Text("Counting rows"), total=len(steps), unit="items")
+        if self.measuring.seconds:
+            self.db.set_progress_handler(self._look, _OPERATIONS_BETWEEN_LOOKS, id="rows")
         try:
-            counts[name] = int(db.execute(f"SELECT count(*) FROM {quoted(name)}").get)  # noqa: S608
-        except apsw.SQLError:
-            missing.append(name)
-    progress.update(len(names))
-    return counts, missing
+            for done, (name, step) in enumerate(steps):
+                progress.update(done, current=name)
+                self._try(name, step)
+        finally:
+            self.db.set_progress_handler(None, id="rows")
+        progress.update(len(steps))
+
+    def _try(self, name: str, step: Callable[[str], None]) -> None:
+        try:
+            self._look()
+            step(name)
+        except _TimeIsOver:
+            self.reasons[name] = Text("The time limit of {seconds} s was over.", seconds=self.measuring.seconds)
+        except apsw.SQLError as error:
+            self.reasons.setdefault(name, Text("SQLite answered: {reason}", reason=str(error)))
+
+    def _look(self) -> bool:
+        if self.measuring.seconds and time.monotonic() > self.begun + self.measuring.seconds:
+            raise _TimeIsOver
+        return False
+
+    def _count(self, name: str) -> None:
+        self.counts[name] = int(self.db.execute(f"SELECT count(*) FROM {quoted(name)}").get)  # noqa: S608
+
+    def _hash(self, name: str) -> None:
+        """Generated columns follow from the others; text is taken as the bytes it is, for it may be no Unicode."""
+        found = self.db.execute("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY name", (name,))
+        columns = [quoted(column) for (column,) in found]
+        wanted = (f"typeof({c}), CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) ELSE {c} END" for c in columns)
+        rows = self.db.execute(f"SELECT {', '.join(wanted)} FROM {quoted(name)}")  # noqa: S608
+        self.hashes[name] = str(sum(_hash_of_row(row) for row in rows))
+
+
+def _hash_of_row(row: tuple[Any, ...]) -> int:
+    """Return 64 bits of types and values, each with its length; a number as Python writes it, which is exact."""
+    digest = hashlib.blake2b(digest_size=8)
+    for value in row:
+        content = value if isinstance(value, bytes) else str(value).encode()
+        digest.update(b"%d:" % len(content))
+        digest.update(content)
+    return int.from_bytes(digest.digest(), "big")
 
 
 def _sequences(db: apsw.Connection) -> dict[str, int | None]:
