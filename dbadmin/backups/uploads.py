@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
@@ -131,14 +132,19 @@ def _is_offered(path: Path) -> bool:
 
 
 def _described(path: Path) -> Found:
-    what, why_not = None, Text("")
-    try:
-        what = recognise(path)
-    except DbadminError as error:
-        why_not = error.message
     status = path.lstat()
+    what, why_not = _looked_at(path, status.st_mtime_ns, status.st_size)
     modified = datetime.fromtimestamp(status.st_mtime, UTC)
     return Found(path=path, size=size_of(path), modified=modified, what=what, why_not=why_not)
+
+
+@lru_cache(maxsize=1000)
+def _looked_at(path: Path, changed: int, size: int) -> tuple[Recognised | None, Text]:
+    """Look once: a packed tar file has to be read to its end."""
+    try:
+        return recognise(path), Text("")
+    except DbadminError as error:
+        return None, error.message
 
 
 def size_of(path: Path) -> int:
