@@ -113,13 +113,19 @@ class _Findings:
         said = list(self.compared.remarks)
         if DATA in (self.left.scope, self.right.scope):
             said.append(Text("A backup of the data alone has no schema; that was not compared."))
-        if not self.has_rows:
+        if not self.has_rows and not self.is_hashed:
             said.append(Text("The content of the rows was not compared."))
-        for missing in sorted({*self.left.facts.missing, *self.right.facts.missing}):
-            said.append(Text("Nothing was measured of {name}.", name=missing))
+        unmeasured = {str(line): line for side in (self.left, self.right) for line in side.facts.unmeasured}
+        said += list(unmeasured.values())[:MOST_LISTED]
         if self.versions_differ:
             said.append(Text("Written by different versions of pg_dump; a definition may only be worded otherwise."))
         return said
+
+    @property
+    def is_hashed(self) -> bool:
+        """Whether the facts of both sides tell of every row."""
+        return all(side.facts.hashes and side.facts.hashes.keys() >= side.facts.tables.keys()
+                   for side in (self.left, self.right))  # fmt: skip
 
     @property
     def versions_differ(self) -> bool:
@@ -168,7 +174,7 @@ def _dumped(backup: Backup, folder: Path, *, content: bool, progress: Progress) 
     dump = engine.dump(connection, scope=scope, spool=folder, progress=progress)
     facts = dump.facts
     if scope == SCHEMA and backup.scope != SCHEMA:
-        facts = engine.facts(connection, progress=progress)
+        facts = engine.facts(connection, progress=progress, measuring=backup.measured().measuring)
         scope = FULL
     return _Side(facts=facts, scope=scope, folder=folder, client_version=dump.client_version)
 
@@ -184,7 +190,12 @@ def _tables(left: _Side, right: _Side, changes: Mapping[str, Changes]) -> list[d
 def _table(name: str, mine: Facts, theirs: Facts, changes: Changes | None, *, counted: bool) -> dict[str, Any]:
     left, right = mine.tables.get(name), theirs.tables.get(name)
     otherwise = (counted and left != right) or mine.checksums.get(name) != theirs.checksums.get(name)
-    if (left is None) != (right is None):
+    otherwise = otherwise or (
+        name in mine.hashes and name in theirs.hashes and mine.hashes[name] != theirs.hashes[name]
+    )
+    if name in mine.uncounted or name in theirs.uncounted:
+        state = CHANGED if changes and changes.total else UNKNOWN
+    elif (left is None) != (right is None):
         state = ADDED if left is None else REMOVED
     elif otherwise or (changes and changes.total):
         state = CHANGED

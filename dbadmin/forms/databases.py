@@ -22,7 +22,10 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
 
     class Meta:
         model = Database
-        fields = ("name", "slug", "application", "environment", "backup_age_hours", "restore_minutes", "project_folder")
+        fields = (
+            "name", "slug", "application", "environment", "backup_age_hours", "restore_minutes", "facts_level",
+            "facts_seconds", "project_folder",
+        )  # fmt: skip
         help_texts = {"slug": _("For addresses, commands and the storage folder. Empty: made of the names.")}
 
     field_order = (
@@ -33,6 +36,8 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
         "slug",
         "backup_age_hours",
         "restore_minutes",
+        "facts_level",
+        "facts_seconds",
         "project_folder",
     )
 
@@ -40,7 +45,8 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
         super().__init__(*args, **kwargs)
         self.fields["application"].required = False
         self.fields["slug"].required = False
-        self.fields["restore_minutes"].required = False
+        for name in ("restore_minutes", "facts_level", "facts_seconds"):
+            self.fields[name].required = False
         self.fields["slug"].disabled = bool(self.instance.pk)
 
     def clean(self) -> dict[str, Any]:
@@ -57,6 +63,15 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
     def clean_restore_minutes(self) -> int:
         """Keep what was, when nothing is given."""
         return int(self.cleaned_data["restore_minutes"] or self.instance.restore_minutes)
+
+    def clean_facts_level(self) -> str:
+        """Keep what was, when nothing is given."""
+        return str(self.cleaned_data["facts_level"] or self.instance.facts_level)
+
+    def clean_facts_seconds(self) -> int:
+        """Keep what was, when nothing is given."""
+        given = self.cleaned_data["facts_seconds"]
+        return int(self.instance.facts_seconds if given is None else given)
 
     def _free_slug(self, words: str) -> str:
         stem = slugify(words)[:44] or "database"

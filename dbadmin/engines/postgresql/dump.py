@@ -65,6 +65,7 @@ def dump_database(
             progress.phase(Text("Counting rows"))
             facts = counting.result(progress)
     warnings += [verbatim(line.message) for line in watch.messages.warnings]
+    warnings += facts.unmeasured
     if scope == SCHEMA:
         facts = without_rows(facts, (table.label for table in tables if table.kind == "m"))
     else:

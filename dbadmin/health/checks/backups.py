@@ -42,6 +42,12 @@ def drill(seen: Observation) -> Result:
             message=Text("No backup of this database has been drilled, so nothing proves that one can be restored."),
             hint=Text("Drill the newest backup from its page."),
         )
+    if seen.proof.state == DrillState.INCOMPLETE:
+        return Result(
+            verdict=Verdict.WARNING,
+            message=Text("Nothing differed in the newest drill, but not all rows had been measured."),
+            hint=Text("Give counting and hashing more time in the settings of the database."),
+        )
     if seen.proof.state != DrillState.PROVEN:
         return Result(
             verdict=Verdict.CRITICAL,

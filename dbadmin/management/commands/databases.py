@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from dbadmin import audit
-from dbadmin.choices import EngineName, Environment, Source
+from dbadmin.choices import EngineName, Environment, FactsLevel, Source
 from dbadmin.engines import get_engine
 from dbadmin.engines.base import ServerInfo, Stage
 from dbadmin.exceptions import UsageError
@@ -53,6 +53,9 @@ class Command(VerbCommand):
         parser.add_argument("--engine", choices=EngineName.values, help="default: what the URL says")
         parser.add_argument("--environment", choices=Environment.values, default=Environment.PRODUCTION.value)
         parser.add_argument("--project-folder", default="", help="where the application's migration files are")
+        parser.add_argument("--facts", choices=FactsLevel.values, default=FactsLevel.COUNTS.value,
+                            help="what is measured with each backup (default: %(default)s)")  # fmt: skip
+        parser.add_argument("--facts-seconds", type=int, default=0, help="longest time for that; 0 is no limit")
         where = parser.add_mutually_exclusive_group(required=True)
         where.add_argument("--url", help="database URL; one with a password is better given by --url-env")
         where.add_argument("--url-env", metavar="VARIABLE", help="environment variable that holds the URL")
@@ -187,6 +190,8 @@ def _saved(options: Mapping[str, Any], chosen: Chosen, password: str) -> Databas
         source=Source.ENVIRONMENT if by_environment else Source.FIELDS,
         settings={} if by_environment else dict(chosen.settings),
         project_folder=options["project_folder"],
+        facts_level=options["facts"],
+        facts_seconds=options["facts_seconds"],
     )
     if password:
         database.password = password
@@ -235,6 +240,8 @@ def _row(database: Database) -> dict[str, Any]:
         "settings": database.settings,
         "project_folder": database.project_folder,
         "backup_age_hours": database.backup_age_hours,
+        "facts_level": database.facts_level,
+        "facts_seconds": database.facts_seconds,
         "failed_probes": database.failed_probes,
         "checked_at": database.checked_at,
         "created_at": database.created_at,
