@@ -75,7 +75,7 @@ class Running:
             self.report.append(ReportLine(level="info", object="", message=message))
 
     def _run(self, statement: Statement) -> None:
-        if _leaves_transaction(statement):
+        if _leaves_transaction(statement) or self._is_unknown_setting(statement):
             return
         _require_local(statement)
         if not self._keep_owners and _is_about_owners(statement):
@@ -95,6 +95,11 @@ class Running:
                 Text("The statement at line {line} ends the transaction.", line=statement.number),
                 Text("A file is imported in one transaction, or not at all."),
             )
+
+    def _is_unknown_setting(self, statement: Statement) -> bool:
+        """pg_dump 17 and later switch off a time limit that older servers do not have."""
+        is_limit = statement.words[:2] == ["SET", "TRANSACTION_TIMEOUT"]
+        return is_limit and self._session.info.server_version < 170000
 
     def _send(self, statement: Statement) -> None:
         """By the protocol that takes one statement only, and row by row, so that no answer fills the memory."""

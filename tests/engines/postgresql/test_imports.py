@@ -188,6 +188,13 @@ def test_a_script_of_ones_own_runs_in_one_transaction(own: PostgreSQLConnection,
     assert execute(own, "SELECT sum(x) FROM t") == [(3,)]
 
 
+def test_what_a_newer_pg_dump_sets_for_nothing_is_left_out(own: PostgreSQLConnection, tmp_path: Path) -> None:
+    path = tmp_path / "upload.sql"
+    path.write_text("SET statement_timeout = 0;\nSET transaction_timeout = 0;\nCREATE TABLE t (x int);\n")
+    bring(own, path, tmp_path / "spool")
+    assert execute(own, "SELECT count(*) FROM t") == [(0,)]
+
+
 def test_an_answer_of_any_size_is_thrown_away(own: PostgreSQLConnection, tmp_path: Path) -> None:
     path = tmp_path / "upload.sql"
     path.write_text("CREATE TABLE t (x int); SELECT generate_series(1, 300000); INSERT INTO t VALUES (1);")
