@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.backups.restore import Restoring, close, fail, require_same_engine
+from dbadmin.backups.safety import link_safety_backup, note, save_before
 from dbadmin.backups.spool import spool
-from dbadmin.backups.take import take_backup
 from dbadmin.choices import RestoreMode, RestoreState, Scope
 from dbadmin.engines.base import Engine, ReportLine, RestoreOptions, Switch
-from dbadmin.exceptions import Cancelled, DatabaseError, DbadminError, Refused
+from dbadmin.exceptions import DatabaseError, DbadminError, Refused
 from dbadmin.models import Backup, Database, Job, Restore
 from dbadmin.progress import Progress
 from dbadmin.text import Text
@@ -77,7 +77,7 @@ def settle(row: Restore, job: Job | None, error: BaseException | None = None) ->
     """
     database = target_of(row)
     engine, current = database.adapter, database.connection()
-    _link_safety_backup(row, job)
+    link_safety_backup(row, job)
     if "switch" in row.way_back and _settled(engine, current, Switch.from_json(row.way_back["switch"])):
         finish(row, job)
         return
@@ -112,13 +112,6 @@ def finish(row: Restore, job: Job | None) -> None:
     with transaction.atomic():
         close(row, RestoreState.EXACT)
         audit.record(audit.from_job(job), "restore.replaced", row, target=row.target, way_back_until=until)
-
-
-def _link_safety_backup(row: Restore, job: Job | None) -> None:
-    """A process may have died between storing the backup and noting it here."""
-    if job is not None and row.safety_backup is None and (taken := Backup.objects.filter(job=job).first()):
-        row.safety_backup = taken
-        row.save(update_fields=["safety_backup"])
 
 
 def _settled(engine: Engine, current: Any, switch: Switch) -> bool:
@@ -166,22 +159,7 @@ class _Replacing:
         self._switch()
 
     def save(self, *, without_safety: bool, progress: Progress) -> None:
-        progress.phase(Text("Taking a safety backup"))
-        storage = self.row.backup.storage
-        try:
-            self.row.safety_backup = take_backup(
-                database=self.database, storage=storage, scope=Scope.FULL, progress=progress, job=self.job
-            )
-        except Cancelled:
-            raise
-        except DbadminError as error:
-            if not without_safety:
-                raise Refused(
-                    Text("No safety backup could be taken: {reason}", reason=error.message),
-                    Text("Mend that, or say that it may be replaced without one. Nothing was changed."),
-                ) from error
-            self._note(Text("There is no safety backup: {reason}", reason=error.message), progress)
-        self.row.save(update_fields=["safety_backup"])
+        save_before(self.row, self.database, without_safety=without_safety, progress=progress, job=self.job)
 
     def prepare(self, options: RestoreOptions, progress: Progress) -> tuple[ReportLine, ...]:
         """Restore beside; there is an exception unless the copy is equal to the backup."""
@@ -196,6 +174,8 @@ class _Replacing:
                 Text("The restored copy differs from the backup in {count} facts.", count=len(differences)),
                 Text("The database was not changed. The report lists what differs; choose another backup."),
             )
+        for line in manifest.facts.unmeasured:
+            note(self.row, line, progress)
         return lines
 
     def intend(self) -> None:
@@ -213,7 +193,7 @@ class _Replacing:
         except DbadminError as error:
             if not self.engine.settle(self.current, switch):
                 raise
-            self._note(error.message, progress)
+            note(self.row, error.message, progress)
         self._check(switch, progress)
         self.row.lines = [*self.row.lines, *(asdict(line) for line in lines)]
         finish(self.row, self.job)
@@ -245,7 +225,3 @@ class _Replacing:
     def _remember(self, **noted: Any) -> None:
         self.row.way_back = self.row.way_back | noted
         self.row.save(update_fields=["way_back"])
-
-    def _note(self, line: Text, progress: Progress) -> None:
-        progress.log(line, level="warning")
-        self.row.lines = [*self.row.lines, asdict(ReportLine(level="warning", object="", message=str(line)))]

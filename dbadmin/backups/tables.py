@@ -46,12 +46,12 @@ def restore_tables(
     )
     try:
         with spool(job) as folder:
-            copy = _copy_of(database, row, folder)
+            copy = copy_of(database, row, folder)
             restoring = Restoring(backup=backup, engine=engine, target=copy, job=job)
             manifest = restoring.unpack(folder, progress)
             with restoring.nothing_left():
-                _remember_creating(row)
-                _restored(restoring, folder, tables, manifest, progress)
+                remember_creating(row)
+                restored(restoring, folder, tables, manifest, progress)
                 wanted = {table: manifest.facts.tables[table] for table in tables}
                 BRINGING[database.engine].bring_tables(
                     current, copy, tables=wanted, suffix=suffix(row), progress=progress
@@ -101,22 +101,24 @@ def settle(row: Restore, database: Database) -> None:
     close(row, RestoreState.EXACT if is_there else RestoreState.FAILED)
 
 
-def _copy_of(database: Database, row: Restore, folder: Path) -> Any:
-    """A server restores beside the live database, SQLite into the working folder."""
+def copy_of(database: Database, row: Restore, folder: Path) -> Any:
+    """Return where the tables come first: on a server beside the live database, of SQLite in the working folder."""
     engine, current = database.adapter, database.connection()
     if database.engine == EngineName.SQLITE:
         return SQLiteConnection(folder / "tables.sqlite3")
     return engine.new_target(current, candidate_name(engine, current, row))
 
 
-def _remember_creating(row: Restore) -> None:
+def remember_creating(row: Restore) -> None:
+    """Note that from now on there may be a copy."""
     row.way_back = row.way_back | {"creating": True}
     row.save(update_fields=["way_back"])
 
 
-def _restored(
+def restored(
     restoring: Restoring, folder: Path, tables: tuple[str, ...], manifest: Manifest, progress: Progress
 ) -> None:
+    """Make the copy."""
     restoring.engine.restore_some(
         restoring.target,
         spool=folder,

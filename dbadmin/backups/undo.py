@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dbadmin import audit
-from dbadmin.backups import replace, restore, tables, take
+from dbadmin.backups import replace, restore, rows, tables, take
 from dbadmin.backups.replace import target_of
 from dbadmin.choices import ACTIVE_STATES, RestoreMode, RestoreState
 from dbadmin.engines.base import Switch
@@ -106,7 +106,9 @@ def settle_unfinished() -> None:
 
 
 def _settle(row: Restore, job: Job | None) -> None:
-    if row.mode == RestoreMode.TABLES:
+    if row.way_back.get("in_place"):
+        rows.settle(row, target_of(row), job)
+    elif row.mode == RestoreMode.TABLES:
         tables.settle(row, target_of(row))
     else:
         replace.settle(row, job)

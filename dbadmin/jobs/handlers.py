@@ -13,6 +13,7 @@ from dbadmin.backups.drill import drill_backup
 from dbadmin.backups.imports import import_file
 from dbadmin.backups.replace import KEEP_HOURS, replace_with_backup
 from dbadmin.backups.restore import restore_backup
+from dbadmin.backups.rows import replace_rows
 from dbadmin.backups.tables import place, restore_tables
 from dbadmin.backups.take import take_backup
 from dbadmin.backups.undo import undo_restore
@@ -46,7 +47,8 @@ def restore(job: Job, progress: Progress) -> Text:
     """Parameters: ``backup`` (id), ``target_name``, ``server`` (slug; the backup's own), ``keep_owners`` (yes).
 
     With ``mode`` replace, in place of the names: ``keep_hours``, ``without_safety`` (no); it replaces the job's own
-    database. With ``mode`` tables: ``tables`` (names); they come into the job's own database.
+    database, with ``files`` (names) only these of a set. With ``mode`` tables: ``tables`` (names); they come into the
+    job's own database, or with ``in_place`` and ``without_safety`` (no) replace the rows of those it has.
     """
     if job.params.get("mode") == RestoreMode.REPLACE:
         return _replace(job, progress)
@@ -87,6 +89,8 @@ def drill(job: Job, progress: Progress) -> Text:
     _look_again(job.database)
     if row.state == DrillState.PROVEN:
         return Text("Proven: restored in {seconds} s, and everything is equal.", seconds=row.restore_seconds)
+    if row.state == DrillState.INCOMPLETE:
+        return Text("Not proven: nothing differs, but not all rows were measured.")
     return Text("Not proven: the drill's page lists what differs.")
 
 
@@ -176,12 +180,29 @@ def _replace(job: Job, progress: Progress) -> Text:
 
 def _bring_tables(job: Job, progress: Progress) -> Text:
     tables = tuple(job.params["tables"])
+    if job.params.get("in_place"):
+        return _replace_rows(job, tables, progress)
     row = restore_tables(backup=_backup(job), database=job.database, tables=tables, progress=progress, job=job)
     return Text(
         "{count} tables are beside the live ones in {target}; look for {place}.",
         count=len(tables),
         target=row.target,
         place=place(row, job.database),
+    )
+
+
+def _replace_rows(job: Job, tables: tuple[str, ...], progress: Progress) -> Text:
+    row = replace_rows(
+        backup=_backup(job),
+        database=job.database,
+        tables=tables,
+        without_safety=job.params.get("without_safety", False),
+        progress=progress,
+        job=job,
+    )
+    _look_again(job.database)
+    return Text(
+        "The rows of {tables} in {target} are exactly the backup's.", tables=", ".join(tables), target=row.target
     )
 
 

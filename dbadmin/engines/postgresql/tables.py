@@ -16,7 +16,7 @@ from dbadmin.progress import Progress
 from dbadmin.text import Text
 
 # Values are carried over as text: both ends have to write and read it alike, and types by their whole names.
-_SETTINGS = {
+SETTINGS = {
     "search_path": "",
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
@@ -24,6 +24,7 @@ _SETTINGS = {
     "bytea_output": "hex",
     "extra_float_digits": "3",
     "statement_timeout": "0",
+    "row_security": "off",
 }
 _COLUMNS: LiteralString = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod)
@@ -62,7 +63,7 @@ def bring_tables(
     """
     with connect(copy) as source, sentences(copy), connect(current) as target, sentences(current):
         for session in (source, target):
-            for name, value in _SETTINGS.items():
+            for name, value in SETTINGS.items():
                 session.execute("SELECT set_config(%s, %s, false)", (name, value))
         chosen = [table for table in find_tables(source) if table.label in tables]
         with source.transaction(), target.transaction():

@@ -10,6 +10,7 @@ from typing import Any
 from dbadmin import audit
 from dbadmin.backups.replace import KEEP_HOURS, require_replaceable, target_of
 from dbadmin.backups.restore import new_target
+from dbadmin.backups.rows import look_at_dependants
 from dbadmin.backups.tables import require_tables
 from dbadmin.backups.undo import require_undoable
 from dbadmin.choices import JobKind, JobState, RestoreMode, RestoreState
@@ -18,7 +19,7 @@ from dbadmin.jobs.foreground import work_on
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand, find_database
 from dbadmin.management.importing import import_file
 from dbadmin.management.progress import for_stream
-from dbadmin.management.rows import job_row, require, restore_row
+from dbadmin.management.rows import clock, job_row, require, restore_row
 from dbadmin.models import Backup, Database, Job, Restore
 from dbadmin.text import Text
 
@@ -45,7 +46,10 @@ class Command(VerbCommand):
             "--server", metavar="SLUG", help="make it beside this database, or replace this one (default: the original)"
         )
         where.add_argument("--tables", metavar="A,B", help="bring these tables beside the live ones")
-        parser.add_argument("--confirm", metavar="NAME", help="with --replace: the name of what is replaced")
+        parser.add_argument(
+            "--in-place", action="store_true", help="with --tables: replace the rows of the live ones; needs --confirm"
+        )
+        parser.add_argument("--confirm", metavar="NAME", help="the name of the database in which something is replaced")
         parser.add_argument(
             "--keep-hours", type=int, default=KEEP_HOURS, metavar="N", help="keep the way back (default: %(default)s)"
         )
@@ -66,7 +70,7 @@ class Command(VerbCommand):
         if options["replace"]:
             return _outcome(_replace(backup, beside, options))
         if options["tables"]:
-            return _outcome(_bring_tables(backup, beside, options["tables"]))
+            return _outcome(_bring_tables(backup, beside, options))
         new_target(backup, beside, options["to_new"])  # refuse before there is a job
         job = work_on(
             JobKind.RESTORE,
@@ -85,6 +89,9 @@ class Command(VerbCommand):
     def add_undo(self, parser: ArgumentParser) -> None:
         """Add which."""
         parser.add_argument("restore", type=int, metavar="RESTORE_ID")
+        parser.add_argument(
+            "--in-place", action="store_true", help="with --tables: replace the rows of the live ones; needs --confirm"
+        )
         parser.add_argument("--confirm", metavar="NAME", help="the name of the database that is changed")
 
     def do_undo(self, options: dict[str, Any]) -> Outcome:
@@ -126,10 +133,14 @@ def _replace(backup: Backup, database: Database, options: dict[str, Any]) -> Job
     return work_on(JobKind.RESTORE, database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr))
 
 
-def _bring_tables(backup: Backup, database: Database, names: str) -> Job:
-    tables = tuple(name.strip() for name in names.split(",") if name.strip())
+def _bring_tables(backup: Backup, database: Database, options: dict[str, Any]) -> Job:
+    tables = tuple(name.strip() for name in options["tables"].split(",") if name.strip())
     require_tables(backup, database, tables)
     params = {"backup": backup.pk, "mode": RestoreMode.TABLES.value, "tables": tables}
+    if options["in_place"]:
+        look_at_dependants(database, tables)
+        _require_confirmed(database, options["confirm"])
+        params |= {"in_place": True, "without_safety": options["without_safety_backup"]}
     return work_on(JobKind.RESTORE, database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr))
 
 
@@ -156,4 +167,4 @@ def _outcome(job: Job, restore: Restore | None = None) -> Outcome:
 
 
 def _line(row: Restore) -> str:
-    return f"{row.pk:>6}  {row.started_at:%Y-%m-%d %H:%M}  {row.get_state_display():<26} {row}"
+    return f"{row.pk:>6}  {clock(row.started_at)}  {row.get_state_display():<26} {row}"

@@ -1,0 +1,45 @@
+"""The backup that is taken before something is replaced."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from dbadmin.backups.take import take_backup
+from dbadmin.choices import Scope
+from dbadmin.engines.base import ReportLine
+from dbadmin.exceptions import Cancelled, DbadminError, Refused
+from dbadmin.models import Backup, Database, Job, Restore
+from dbadmin.progress import Progress
+from dbadmin.text import Text
+
+
+def save_before(row: Restore, database: Database, *, without_safety: bool, progress: Progress, job: Job | None) -> None:
+    """Back up ``database`` as it is and note it in ``row``; ``without_safety`` goes on when that fails."""
+    progress.phase(Text("Taking a safety backup"))
+    try:
+        row.safety_backup = take_backup(
+            database=database, storage=row.backup.storage, scope=Scope.FULL, progress=progress, job=job
+        )
+    except Cancelled:
+        raise
+    except DbadminError as error:
+        if not without_safety:
+            raise Refused(
+                Text("No safety backup could be taken: {reason}", reason=error.message),
+                Text("Mend that, or say that it may be replaced without one. Nothing was changed."),
+            ) from error
+        note(row, Text("There is no safety backup: {reason}", reason=error.message), progress)
+    row.save(update_fields=["safety_backup"])
+
+
+def link_safety_backup(row: Restore, job: Job | None) -> None:
+    """A process may have died between storing the backup and noting it."""
+    if job is not None and row.safety_backup is None and (taken := Backup.objects.filter(job=job).first()):
+        row.safety_backup = taken
+        row.save(update_fields=["safety_backup"])
+
+
+def note(row: Restore, line: Text, progress: Progress) -> None:
+    """Put a warning into the report and the log."""
+    progress.log(line, level="warning")
+    row.lines = [*row.lines, asdict(ReportLine(level="warning", object="", message=str(line)))]
