@@ -60,6 +60,7 @@ urlpatterns = [
     path("backups/<int:pk>/restore/", restores.new, name="restore-new"),
     path("backups/<int:pk>/replace/", replacing.replace, name="restore-replace"),
     path("backups/<int:pk>/tables/", replacing.tables, name="restore-tables"),
+    path("backups/<int:pk>/rows/", replacing.rows, name="restore-rows"),
     path("restores/<int:pk>/undo/", replacing.undo, name="restore-undo"),
     path("restores/<int:pk>/", restores.restore, name="restore"),
     # Imports

@@ -48,6 +48,7 @@ NEEDED = {
     "restore": "view_restore",
     "restore-replace": "run_restore",
     "restore-tables": "run_restore",
+    "restore-rows": "run_restore",
     "restore-undo": "run_restore",
     "imports": "run_restore",
     "import-upload": "run_restore",
@@ -110,7 +111,7 @@ def paths(db: None) -> dict[str, str]:
     }
 
     def path(key: str, route: str) -> str:
-        of_backup = ("restore-new", "restore-replace", "restore-tables")
+        of_backup = ("restore-new", "restore-replace", "restore-tables", "restore-rows")
         pk = backup.pk if key in of_backup else keys.get(key.partition("-")[0], 1)
         route = re.sub(r"\(\?P<app_label>([a-z]+)[^)]*\)", r"\1", route).replace("(?P<url>.*)$", "nowhere/")
         route = route.replace("<slug:slug>", database.slug)

@@ -14,9 +14,10 @@ from dbadmin import audit
 from dbadmin.backups.restore import Restoring, close, fail, require_same_engine
 from dbadmin.backups.safety import link_safety_backup, note, save_before
 from dbadmin.backups.spool import spool
-from dbadmin.choices import RestoreMode, RestoreState, Scope
+from dbadmin.choices import EngineName, RestoreMode, RestoreState, Scope
 from dbadmin.engines.base import Engine, ReportLine, RestoreOptions, Switch
-from dbadmin.exceptions import DatabaseError, DbadminError, Refused
+from dbadmin.engines.files import tables as narrowing
+from dbadmin.exceptions import DatabaseError, DbadminError, Refused, ValidationFailed
 from dbadmin.models import Backup, Database, Job, Restore
 from dbadmin.progress import Progress
 from dbadmin.text import Text
@@ -31,6 +32,7 @@ def replace_with_backup(
     keep_hours: int = KEEP_HOURS,
     keep_owners: bool = True,
     without_safety: bool = False,
+    files: tuple[str, ...] = (),
     progress: Progress,
     job: Job | None = None,
 ) -> Restore:
@@ -39,10 +41,11 @@ def replace_with_backup(
     A normal backup of what is there comes first; ``without_safety`` goes on when it cannot be taken. The copy is
     restored beside and has to be equal to the backup before it takes the place. The returned row is exact; when it
     says failed, the database is what it was. While that cannot be seen, such as of a server that went away, it says
-    running, and ``settle`` decides.
+    running, and ``settle`` decides. ``files``: only these of a set, everything else in the folder is left alone.
     """
     require_replaceable(backup, database)
-    replacing = _Replacing.begin(backup, database, keep_hours=keep_hours, job=job)
+    require_files(backup, files)
+    replacing = _Replacing.begin(backup, database, keep_hours=keep_hours, files=files, job=job)
     try:
         replacing.look()
         replacing.save(without_safety=without_safety, progress=progress)
@@ -76,7 +79,7 @@ def settle(row: Restore, job: Job | None, error: BaseException | None = None) ->
     Raises ``DbadminError`` when that cannot be seen now; the row stays running, and this can be called again.
     """
     database = target_of(row)
-    engine, current = database.adapter, database.connection()
+    engine, current = database.adapter, place_of(row, database)
     link_safety_backup(row, job)
     if "switch" in row.way_back and _settled(engine, current, Switch.from_json(row.way_back["switch"])):
         finish(row, job)
@@ -93,6 +96,23 @@ def settle(row: Restore, job: Job | None, error: BaseException | None = None) ->
 def target_of(row: Restore) -> Database:
     """Return the database that a restore replaces."""
     return Database.objects.select_related("application").get(pk=row.way_back.get("database", row.backup.database_id))
+
+
+def place_of(row: Restore, database: Database) -> Any:
+    """Return the connection of what is replaced: of a set of files perhaps only some."""
+    current = database.connection()
+    return narrowing.narrowed(current, row.tables) if row.mode == RestoreMode.REPLACE and row.tables else current
+
+
+def require_files(backup: Backup, files: tuple[str, ...]) -> None:
+    """Refuse names of files that the backup does not hold."""
+    held = backup.measured().tables
+    missing = [name for name in files if name not in held or backup.database.engine != EngineName.FILES]
+    if missing:
+        raise ValidationFailed(
+            Text("The backup has no file “{name}”.", name=missing[0]),
+            Text("It has: {names}.", names=", ".join(sorted(held)[:50])),
+        )
 
 
 def candidate_name(engine: Engine, current: Any, row: Restore) -> str:
@@ -131,17 +151,21 @@ class _Replacing:
     job: Job | None
 
     @classmethod
-    def begin(cls, backup: Backup, database: Database, *, keep_hours: int, job: Job | None) -> _Replacing:
-        engine, current = database.adapter, database.connection()
+    def begin(
+        cls, backup: Backup, database: Database, *, keep_hours: int, files: tuple[str, ...], job: Job | None
+    ) -> _Replacing:
+        engine = database.adapter
         row = Restore.objects.create(
             backup=backup,
             job=job,
             mode=RestoreMode.REPLACE,
-            target=current.address[:300],
+            tables=list(files),
+            target=database.connection().address[:300],
             started_at=timezone.now(),
             way_back={"database": database.pk, "keep_hours": min(max(1, keep_hours), LONGEST_HOURS)},
         )
-        target = engine.new_target(current, candidate_name(engine, current, row))
+        current = place_of(row, database)
+        target = engine.new_target(database.connection(), candidate_name(engine, current, row))
         restoring = Restoring(backup=backup, engine=engine, target=target, job=job)
         return cls(row=row, restoring=restoring, database=database, current=current, job=job)
 
@@ -176,6 +200,8 @@ class _Replacing:
             )
         for line in manifest.facts.unmeasured:
             note(self.row, line, progress)
+        if self.row.tables:
+            narrowing.keep_only(self.restoring.target, self.row.tables)
         return lines
 
     def intend(self) -> None:

@@ -74,6 +74,14 @@ def replace_rows(
     return row
 
 
+def in_place(database: Database, tables: tuple[str, ...], *, keep_hours: int) -> dict[str, Any]:
+    """Return the parameters of the job that replaces rows, or files of a set; refuse what cannot be done."""
+    if database.engine == EngineName.FILES:
+        return {"mode": RestoreMode.REPLACE.value, "files": tables, "keep_hours": keep_hours}
+    look_at_dependants(database, tables)
+    return {"mode": RestoreMode.TABLES.value, "tables": tables, "in_place": True}
+
+
 def look_at_dependants(database: Database, tables: tuple[str, ...]) -> Dependants:
     """Return what is touched beside the tables; ``Refused`` or ``ValidationFailed`` when it cannot be done."""
     found: Dependants = REPLACING[database.engine].dependants(database.connection(), tables)

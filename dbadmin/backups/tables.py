@@ -15,21 +15,28 @@ from dbadmin.backups.replace import candidate_name, require_replaceable
 from dbadmin.backups.restore import Restoring, close, fail
 from dbadmin.backups.spool import spool
 from dbadmin.choices import EngineName, RestoreMode, RestoreState
+from dbadmin.engines.files import tables as files
 from dbadmin.engines.postgresql import tables as postgresql
 from dbadmin.engines.sqlite import tables as sqlite
 from dbadmin.engines.sqlite.connection import SQLiteConnection
-from dbadmin.exceptions import Refused, ValidationFailed
+from dbadmin.exceptions import ValidationFailed
 from dbadmin.models import Backup, Database, Job, Restore
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
-BRINGING: dict[str, ModuleType] = {EngineName.POSTGRESQL: postgresql, EngineName.SQLITE: sqlite}
+BRINGING: dict[str, ModuleType] = {
+    EngineName.POSTGRESQL: postgresql,
+    EngineName.SQLITE: sqlite,
+    EngineName.FILES: files,
+}
 
 
 def restore_tables(
     *, backup: Backup, database: Database, tables: tuple[str, ...], progress: Progress, job: Job | None = None
 ) -> Restore:
     """Bring ``tables`` into ``database``: a schema of their own in PostgreSQL, names with a suffix in SQLite.
+
+    Files come into a folder of their own beside the live one.
 
     Their rows are as many as in the backup, or nothing was brought and the returned row says failed.
     """
@@ -52,6 +59,8 @@ def restore_tables(
             with restoring.nothing_left():
                 remember_creating(row)
                 restored(restoring, folder, tables, manifest, progress)
+                if database.engine == EngineName.FILES:
+                    files.require_equal(folder, copy, tables)
                 wanted = {table: manifest.facts.tables[table] for table in tables}
                 BRINGING[database.engine].bring_tables(
                     current, copy, tables=wanted, suffix=suffix(row), progress=progress
@@ -65,12 +74,7 @@ def restore_tables(
 
 
 def require_tables(backup: Backup, database: Database, tables: tuple[str, ...]) -> None:
-    """Refuse tables that the backup does not hold, and kinds of database that have none."""
-    if backup.database.engine not in BRINGING:
-        raise Refused(
-            Text("{engine} has no tables.", engine=backup.database.adapter.label),
-            Text("Restore the whole set beside what exists, and take from it what you need."),
-        )
+    """Refuse tables, or files of a set, that the backup does not hold."""
     require_replaceable(backup, database)
     held = backup.measured().tables
     missing = [table for table in tables if table not in held]
@@ -94,7 +98,7 @@ def place(row: Restore, database: Database) -> str:
 def settle(row: Restore, database: Database) -> None:
     """Say of a job that died whether the tables have been brought: all of them, or none."""
     engine, current = database.adapter, database.connection()
-    if row.way_back.get("creating") and database.engine == EngineName.POSTGRESQL:
+    if row.way_back.get("creating") and database.engine != EngineName.SQLITE:
         engine.discard(engine.new_target(current, candidate_name(engine, current, row)))
     is_there = BRINGING[database.engine].is_there(current, suffix(row))
     row.way_back = {}

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.backups import replace, restore, rows, tables, take
-from dbadmin.backups.replace import target_of
+from dbadmin.backups.replace import place_of, target_of
 from dbadmin.choices import ACTIVE_STATES, RestoreMode, RestoreState
 from dbadmin.engines.base import Switch
 from dbadmin.exceptions import DbadminError, Refused
@@ -30,7 +30,7 @@ def undo_restore(*, row: Restore, progress: Progress, job: Job | None = None) ->
     """
     require_undoable(row)
     database = target_of(row)
-    engine, current = database.adapter, database.connection()
+    engine, current = database.adapter, place_of(row, database)
     noted = Switch.from_json(row.way_back["switch"])
     undone = engine.beside_name(current, f"__undone_{row.pk}")
     switch = engine.intend(current, candidate=noted.kept, kept=undone)
@@ -67,7 +67,7 @@ def require_undoable(row: Restore) -> None:
 def settle_undo(row: Restore, job: Job | None) -> None:
     """Say on which side of undoing the database is; raises ``DbadminError`` when that cannot be seen now."""
     database = target_of(row)
-    engine, current = database.adapter, database.connection()
+    engine, current = database.adapter, place_of(row, database)
     if not engine.settle(current, Switch.from_json(row.way_back["undo"])):
         row.way_back = {name: value for name, value in row.way_back.items() if name != "undo"}
         row.save(update_fields=["way_back"])

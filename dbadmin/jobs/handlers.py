@@ -171,10 +171,16 @@ def _replace(job: Job, progress: Progress) -> Text:
         keep_hours=job.params.get("keep_hours", KEEP_HOURS),
         keep_owners=job.params.get("keep_owners", True),
         without_safety=job.params.get("without_safety", False),
+        files=tuple(job.params.get("files", ())),
         progress=progress,
         job=job,
     )
     _look_again(job.database)
+    if row.tables:
+        names = ", ".join(row.tables)
+        return Text(
+            "{names} in {target} are now what the backup has. It can be undone.", names=names, target=row.target
+        )
     return Text("{target} is now exactly what the backup has. It can be undone.", target=row.target)
 
 

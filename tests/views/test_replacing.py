@@ -114,3 +114,31 @@ def test_chosen_tables_come_beside_the_live_ones(admin: Client, backup: Backup, 
     row = Restore.objects.get()
     assert tables(live) == {"releases", "later", f"releases__restored_{row.pk}"}
     assert "releases" in admin.get(row.get_absolute_url()).content.decode()
+
+
+def test_chosen_rows_are_replaced_when_the_name_is_typed(
+    admin: Client, backup: Backup, database: Database, live: Path
+) -> None:
+    with sqlite3.connect(live) as db:
+        db.execute("DELETE FROM releases")
+    db.close()
+    chosen = admin.post(reverse("restore-tables", args=[backup.pk]), {"tables": ["releases"], "in_place": "on"})
+    assert chosen.url == reverse("restore-rows", args=[backup.pk]) + "?tables=releases"
+    looked = admin.get(chosen.url)
+    assert looked.context["preflight"].may_start
+    assert admin.post(chosen.url, {"tables": ["releases"], "confirm": "releases"}).url == chosen.url
+    assert not Job.objects.exists()
+    admin.post(chosen.url, {"tables": ["releases"], "confirm": database.name})
+    job = run_now(Job.objects.get(kind=JobKind.RESTORE))
+    assert job.state == JobState.SUCCEEDED, job.message
+    row = Restore.objects.get()
+    assert "what was chosen is equal" in admin.get(row.get_absolute_url()).content.decode()
+    assert tables(live) == {"releases", "later"}
+    with sqlite3.connect(live) as db:
+        assert db.execute("SELECT count(*) FROM releases").fetchone() == (3,)
+    db.close()
+
+
+def test_what_the_backup_lacks_cannot_be_chosen(admin: Client, backup: Backup) -> None:
+    response = admin.get(reverse("restore-rows", args=[backup.pk]), {"tables": ["nowhere"]})
+    assert response.url == reverse("restore-tables", args=[backup.pk])

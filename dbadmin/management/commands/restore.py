@@ -10,7 +10,7 @@ from typing import Any
 from dbadmin import audit
 from dbadmin.backups.replace import KEEP_HOURS, require_replaceable, target_of
 from dbadmin.backups.restore import new_target
-from dbadmin.backups.rows import look_at_dependants
+from dbadmin.backups.rows import in_place
 from dbadmin.backups.tables import require_tables
 from dbadmin.backups.undo import require_undoable
 from dbadmin.choices import JobKind, JobState, RestoreMode, RestoreState
@@ -45,9 +45,9 @@ class Command(VerbCommand):
         parser.add_argument(
             "--server", metavar="SLUG", help="make it beside this database, or replace this one (default: the original)"
         )
-        where.add_argument("--tables", metavar="A,B", help="bring these tables beside the live ones")
+        where.add_argument("--tables", metavar="A,B", help="bring these tables, or files, beside the live ones")
         parser.add_argument(
-            "--in-place", action="store_true", help="with --tables: replace the rows of the live ones; needs --confirm"
+            "--in-place", action="store_true", help="with --tables: replace the live rows or files; needs --confirm"
         )
         parser.add_argument("--confirm", metavar="NAME", help="the name of the database in which something is replaced")
         parser.add_argument(
@@ -90,7 +90,7 @@ class Command(VerbCommand):
         """Add which."""
         parser.add_argument("restore", type=int, metavar="RESTORE_ID")
         parser.add_argument(
-            "--in-place", action="store_true", help="with --tables: replace the rows of the live ones; needs --confirm"
+            "--in-place", action="store_true", help="with --tables: replace the live rows or files; needs --confirm"
         )
         parser.add_argument("--confirm", metavar="NAME", help="the name of the database that is changed")
 
@@ -138,9 +138,9 @@ def _bring_tables(backup: Backup, database: Database, options: dict[str, Any]) -
     require_tables(backup, database, tables)
     params = {"backup": backup.pk, "mode": RestoreMode.TABLES.value, "tables": tables}
     if options["in_place"]:
-        look_at_dependants(database, tables)
         _require_confirmed(database, options["confirm"])
-        params |= {"in_place": True, "without_safety": options["without_safety_backup"]}
+        params |= in_place(database, tables, keep_hours=max(1, options["keep_hours"]))
+        params["without_safety"] = options["without_safety_backup"]
     return work_on(JobKind.RESTORE, database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr))
 
 
