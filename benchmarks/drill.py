@@ -40,6 +40,29 @@ VACUUM ANALYZE;
 """
 
 
+class Phases:
+    """Remembers how long each phase took."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, float]] = []
+
+    def phase(self, name: Any, *, total: int | None = None, unit: str = "bytes") -> None:
+        self.begun.append((str(name), time.monotonic()))
+
+    def update(self, done: int, *, current: str = "") -> None: ...
+
+    def log(self, line: Any, *, level: str = "info") -> None: ...
+
+    def process(self, pid: int | None) -> None: ...
+
+    def check(self) -> None: ...
+
+    def took(self) -> dict[str, float]:
+        """Return the seconds of each phase."""
+        ends = [at for _name, at in self.begun[1:]] + [time.monotonic()]
+        return {name: round(end - at, 2) for (name, at), end in zip(self.begun, ends, strict=True)}
+
+
 def timed(work: Callable[[], Any]) -> float:
     begun = time.monotonic()
     work()
@@ -102,19 +125,12 @@ def plain_restore(backup: Any, folder: Path) -> float:
             program = clients.restore_client(major, manifest.client_version)
             where = ["-h", target.host, "-p", str(target.port), "-U", target.user]
             subprocess.run([program.folder / "createdb", *where, target.dbname], check=True)
-            argv = [
-                program.program("pg_restore"),
-                *where,
-                "-d",
-                target.dbname,
-                "-j2",
-                "-Fd",
-                spool / "archive" / "dump",
-            ]
+            dump = spool / "archive" / "dump"
+            argv = [program.program("pg_restore"), *where, "-d", target.dbname, "-j2", "-Fd", dump]
             return timed(lambda: subprocess.run(argv, check=True))
 
 
-def drills(connection: Any, folder: Path, runs: int) -> dict[str, float]:
+def drills(connection: Any, folder: Path, runs: int) -> dict[str, Any]:
     """Return the median seconds of pg_restore alone and of whole drills, run in turns."""
     from dbadmin.backups.drill import drill_backup
     from dbadmin.backups.take import take_backup
@@ -133,18 +149,21 @@ def drills(connection: Any, folder: Path, runs: int) -> dict[str, float]:
     for _ in range(runs):
         plain.append(plain_restore(backup, folder))
         begun = time.monotonic()
-        row = drill_backup(backup=backup, progress=Silent())
+        phases = Phases()
+        row = drill_backup(backup=backup, progress=phases)
         whole.append(time.monotonic() - begun)
         if row.state != DrillState.PROVEN:
             raise SystemExit(f"The drill ended {row.state}: {row.differences or row.checks}")
     found = {"pg_restore": statistics.median(plain), "drill": statistics.median(whole)}
-    return {name: round(seconds, 2) for name, seconds in found.items()} | {"archive_mb": round(backup.size / 1e6)}
+    return {name: round(seconds, 2) for name, seconds in found.items()} | {
+        "archive_mb": round(backup.size / 1e6),
+        "phases": phases.took(),
+    }
 
 
-def peak_mb() -> dict[str, int]:
-    """Of this process, and of the largest program that it ran."""
-    of = {"ours": resource.RUSAGE_SELF, "largest_tool": resource.RUSAGE_CHILDREN}
-    return {name: resource.getrusage(who).ru_maxrss // 1024 for name, who in of.items()}
+def peak_mb() -> int:
+    """Of this process and the programs that it ran, the largest; the servers are not ours."""
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
 
 
 def measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -155,8 +174,8 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     from dbadmin.engines.postgresql.cluster import Cluster
 
     clients.configure((options.bin,))
-    cluster = Cluster(folder=folder / "server", bin_folder=options.bin, durable=False,
-                      settings=(("shared_buffers", "256MB"), ("max_wal_size", "4GB"), ("autovacuum", "off")))  # fmt: skip
+    settings = (("shared_buffers", "256MB"), ("max_wal_size", "4GB"), ("autovacuum", "off"))
+    cluster = Cluster(folder=folder / "server", bin_folder=options.bin, durable=False, settings=settings)
     cluster.start()
     try:
         with psycopg.connect(**cluster.connection("postgres").parameters(), autocommit=True) as session:
@@ -218,15 +237,16 @@ def main() -> None:
 def table(found: dict[str, Any]) -> str:
     """Return the figures as Markdown."""
     dump, drill, small = found["dump"], found["drill"], found["quarter"]
-    lines = [f"Database {found['database_mb']} MB, archive {drill['archive_mb']} MB, load at the start {found['load']:.1f}.",
-             "", "| what | seconds | ratio |", "|---|--:|--:|"]  # fmt: skip
+    sizes = f"Database {found['database_mb']} MB, archive {drill['archive_mb']} MB"
+    lines = [f"{sizes}, load at the start {found['load']:.1f}.", "", "| what | seconds | ratio |", "|---|--:|--:|"]
     names = {"nothing": "dump, nothing measured", "counts": "dump with counts", "hashes": "dump with hashes"}
     lines += [f"| {said} | {dump[name]} | {dump[name] / dump['nothing']:.2f} |" for name, said in names.items()]
     lines += [f"| `pg_restore -j2` alone | {drill['pg_restore']} | 1.00 |",
               f"| whole drill, with content | {drill['drill']} | {drill['drill'] / drill['pg_restore']:.2f} |",
-              "", "| database | dbadmin, peak MB | largest tool, peak MB |", "|--:|--:|--:|"]  # fmt: skip
+              "", "| database | largest process, peak MB |", "|--:|--:|"]  # fmt: skip
     for size in (small, found):
-        lines.append(f"| {size['database_mb']} MB | {size['peak_mb']['ours']} | {size['peak_mb']['largest_tool']} |")
+        lines.append(f"| {size['database_mb']} MB | {size['peak_mb']} |")
+    lines += ["", "; ".join(f"{name} {seconds} s" for name, seconds in drill["phases"].items()) + "."]
     return "\n".join(lines)
 
 
