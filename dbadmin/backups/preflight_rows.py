@@ -95,7 +95,7 @@ class _Looking(Looking):
         if not found:
             return ok(Text("None leads to these tables."))
         return _warning(
-            Text("{names} lead to these tables.", names=_listed(found)),
+            Text("These lead to the chosen tables: {names}.", names=_listed(found)),
             Text("When a row would point nowhere afterwards, nothing is changed. Choose those tables as well."),
         )
 
@@ -104,17 +104,18 @@ class _Looking(Looking):
         found = look_at_dependants(self.beside, self.names)
         if found.stale:
             return _warning(
-                Text("{names} keep what they hold.", names=_listed(found.stale)), Text("Refresh them afterwards.")
+                Text("These keep what they hold: {names}.", names=_listed(found.stale)),
+                Text("Refresh them afterwards."),
             )
         if found.views:
-            return ok(Text("{names} will show the rows of the backup.", names=_listed(found.views)))
+            return ok(Text("These will show the rows of the backup: {names}.", names=_listed(found.views)))
         return ok(Text("None shows these tables."))
 
     def triggers(self) -> Item:
         """They do not fire: the rows become what they were."""
         if found := look_at_dependants(self.beside, self.names).triggers:
             return _warning(
-                Text("{names} will not fire.", names=_listed(found)),
+                Text("These will not fire: {names}.", names=_listed(found)),
                 Text("Choose the tables that they write to as well, or bring those up to date by hand."),
             )
         return ok(Text("None."))

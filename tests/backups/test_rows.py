@@ -193,13 +193,51 @@ def test_views_and_what_others_own_are_refused_before_anything(postgresql: Datab
     with pytest.raises(ValidationFailed, match="materialised view"):
         put(backup, "public.m")
     name = f"modest_{postgresql.pk}"
-    execute(postgresql, f"CREATE ROLE {name} LOGIN PASSWORD 'm'; ALTER TABLE {ODD} OWNER TO {name}")
+    execute(postgresql, f"CREATE ROLE {name} LOGIN CREATEDB PASSWORD 'm'; ALTER TABLE {ODD} OWNER TO {name}")
     try:
         own, postgresql.password = postgresql.settings, "m"
         postgresql.settings = own | {"user": name}
         with pytest.raises(Refused, match=r"does not own public\.children\.children_odd_fkey"):
             look_at_dependants(postgresql, (ODD,))
+        execute(Database.objects.get(pk=postgresql.pk), f"ALTER ROLE {name} NOCREATEDB")
+        with pytest.raises(Refused, match="may not create databases"):
+            look_at_dependants(postgresql, (ODD,))
     finally:
         postgresql.refresh_from_db()
         execute(postgresql, f"REASSIGN OWNED BY {name} TO CURRENT_USER; DROP ROLE {name}")
     assert not Restore.objects.exists()
+
+
+PARTS = """
+CREATE TABLE parts (id int PRIMARY KEY, t text) PARTITION BY RANGE (id);
+CREATE TABLE low PARTITION OF parts FOR VALUES FROM (0) TO (10);
+CREATE TABLE high PARTITION OF parts FOR VALUES FROM (10) TO (20);
+CREATE TABLE refers (part int REFERENCES parts);
+CREATE TABLE base (id int); CREATE TABLE heir () INHERITS (base);
+INSERT INTO parts VALUES (1, 'a'), (11, 'b'); INSERT INTO refers VALUES (1), (11);
+INSERT INTO base VALUES (1); INSERT INTO heir VALUES (2);
+"""
+
+
+@pytest.mark.postgresql
+def test_a_partition_is_replaced_alone_and_a_parent_without_its_heirs(postgresql: Database, storage: Storage) -> None:
+    execute(postgresql, PARTS)
+    schema, backup = ask(postgresql, SCHEMA), take(postgresql, storage)
+    execute(postgresql, "UPDATE parts SET t = 'broken'; UPDATE base SET id = 7")
+    put(backup, "public.low", "public.base")
+    assert ask(postgresql, "SELECT * FROM parts ORDER BY 1") == [(1, "a"), (11, "broken")]
+    assert ask(postgresql, "SELECT id FROM ONLY base UNION ALL SELECT id FROM heir") == [(1,), (7,)]
+    assert ask(postgresql, SCHEMA) == schema
+
+
+@pytest.mark.postgresql
+def test_who_began_to_read_before_sees_the_old_rows(postgresql: Database, storage: Storage) -> None:
+    execute(postgresql, SCRIPT)
+    backup = take(postgresql, storage)
+    execute(postgresql, f"UPDATE {ODD} SET t = 'broken'")
+    with psycopg.connect(**postgresql.connection().parameters()) as reader:
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT count(*) FROM other").fetchall()
+        put(backup, ODD)
+        assert reader.execute(f"SELECT DISTINCT t FROM {ODD}").fetchall() == [("broken",)]
+    assert ask(postgresql, f"SELECT DISTINCT t FROM {ODD}") == [("x",)]

@@ -142,3 +142,17 @@ def test_chosen_rows_are_replaced_when_the_name_is_typed(
 def test_what_the_backup_lacks_cannot_be_chosen(admin: Client, backup: Backup) -> None:
     response = admin.get(reverse("restore-rows", args=[backup.pk]), {"tables": ["nowhere"]})
     assert response.url == reverse("restore-tables", args=[backup.pk])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_replaces_rows_only_when_confirmed(backup: Backup, database: Database, live: Path) -> None:
+    db = sqlite3.connect(live)
+    with db:
+        db.execute("DELETE FROM releases")
+    asked = ("restore", "run", str(backup.pk), "--tables", "releases", "--in-place")
+    with pytest.raises(SystemExit) as refused:
+        call_command(*asked)
+    assert (refused.value.code, db.execute("SELECT count(*) FROM releases").fetchone()) == (5, (0,))
+    call_command(*asked, "--confirm", database.name)
+    assert db.execute("SELECT count(*) FROM releases").fetchone() == (3,)
+    db.close()

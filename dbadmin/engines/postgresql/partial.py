@@ -20,13 +20,13 @@ from dbadmin.exceptions import ValidationFailed
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
-# Other keys lead to tables whose rows are not there.
-AFTERWARDS = ("INDEX", "CONSTRAINT", "INDEX ATTACH")
+# Other keys lead to tables whose rows are not there, and what a partition's index is part of belongs to no rows.
+AFTERWARDS = ("INDEX", "CONSTRAINT")
 DATA_OR_AFTER = (
     *AFTERWARDS, TABLE_DATA, "FK CONSTRAINT", "TRIGGER", "RULE", "EVENT TRIGGER", "POLICY", "ROW SECURITY", "BLOBS",
     "BLOB", "BLOB METADATA", "BLOB COMMENTS", "MATERIALIZED VIEW DATA", "STATISTICS", "STATISTICS DATA",
     "SEQUENCE SET", "PUBLICATION", "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA", "SUBSCRIPTION",
-    "SUBSCRIPTION TABLE", "COMMENT", "ACL", "DEFAULT ACL", "SECURITY LABEL",
+    "SUBSCRIPTION TABLE", "INDEX ATTACH", "COMMENT", "ACL", "DEFAULT ACL", "SECURITY LABEL",
 )  # fmt: skip
 
 

@@ -89,6 +89,7 @@ def dependants(current: PostgreSQLConnection, tables: tuple[str, ...]) -> Depend
     """Return what is touched by replacing rows; ``Refused`` when the role may not do it."""
     with lend(current) as session:
         session.execute("SELECT set_config('search_path', '', true)")
+        _require_right_to_create(session)
         oids = [table.oid for table in _live(session, tables).values()]
         keys = _keys(session, oids)
         _require_owner(session, tables, oids, keys)
@@ -218,6 +219,15 @@ def _keys(session: Session, oids: list[int]) -> list[_Key]:
         )
         for schema, table, name, definition, comment, is_ours, is_inside in session.execute(_KEYS, {"tables": oids})
     ]
+
+
+def _require_right_to_create(session: Session) -> None:
+    sees = session.execute("SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user").fetchone()
+    if sees != (True,):
+        raise Refused(
+            Text("{user} may not create databases, so that nothing can be restored beside.", user=session.info.user),
+            Text("As a superuser: ALTER ROLE {user} CREATEDB;", user=session.info.user),
+        )
 
 
 def _require_owner(session: Session, tables: tuple[str, ...], oids: list[int], keys: list[_Key]) -> None:
