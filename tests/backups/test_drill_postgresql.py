@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,8 +67,20 @@ def verdicts(row: Drill) -> dict[str, str]:
     return {str(Text.from_json(check["name"])): check["verdict"] for check in row.checks}
 
 
+@pytest.fixture(autouse=True)
+def own_folder_for_scratch_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Other drills may run on this machine. Short, for the socket, and open to the user that servers run as.
+
+    ``tmp_path`` is asked for because pytest makes its own folder, once, where the temporary folder is.
+    """
+    with tempfile.TemporaryDirectory(prefix="d-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield
+
+
 def nothing_left() -> bool:
-    return spools() == [] and not list(Path("/tmp").glob("dbadmin-drill-*"))
+    return spools() == [] and not list(Path(tempfile.gettempdir()).glob("dbadmin-drill-*"))
 
 
 def test_a_clean_backup_is_proven_and_nothing_is_left(shop: Database, storage: Storage) -> None:

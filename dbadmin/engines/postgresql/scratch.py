@@ -49,7 +49,7 @@ def scratch_server(
     Everything is gone after the block. ``sweep`` does the same for a process that was killed in it.
     """
     programs = _programs(origin, client_version)
-    folder = _folder(spool)
+    folder = folder_of(spool)
     progress.phase(Text("Making a throw-away server of PostgreSQL {version}", version=programs.version))
     folder.mkdir(mode=0o700)
     try:
@@ -78,14 +78,14 @@ def as_reader(target: PostgreSQLConnection) -> PostgreSQLConnection:
 
 def sweep(spool: Path) -> None:
     """End the server that was started for ``spool``, without asking it, and remove all of it."""
-    folder = _folder(spool)
+    folder = folder_of(spool)
     if folder.exists():
         end_processes_in(folder)
         shutil.rmtree(Cluster(folder=folder / "server", bin_folder=folder).socket_folder, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _folder(spool: Path) -> Path:
+def folder_of(spool: Path) -> Path:
     """In the spool; when we are root, and the server's user may not go there, beside other temporary files.
 
     The same spool has the same folder always, so that it is found after a crash. Its name holds what the spool's
