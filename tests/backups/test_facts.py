@@ -156,7 +156,9 @@ def test_a_live_database_is_compared_by_hashes_without_a_dump_of_its_rows(databa
     backup = take(hashed(database), storage)
     assert compare_backup(backup=backup, other=None, content=False, progress=Silent()).state == ComparisonState.EQUAL
     sqlite(Path(database.settings["path"]), "UPDATE releases SET title = 'other' WHERE id = 1")
-    assert compare_backup(backup=backup, other=None, content=False, progress=Silent()).state == ComparisonState.DIFFERENT
+    assert (
+        compare_backup(backup=backup, other=None, content=False, progress=Silent()).state == ComparisonState.DIFFERENT
+    )
 
 
 def test_what_was_not_measured_is_never_compared_as_equal(database: Database, storage: Storage) -> None:
