@@ -143,7 +143,9 @@ def _pg_restores(at: Bench) -> Iterator[Contestant]:
 
 
 def sqlite(at: Bench, runs: int) -> list[str]:
-    path, copy = at.home / "bench.sqlite3", at.home / "copy.sqlite3"
+    folder = at.home.parent / "data"
+    folder.mkdir()
+    path, copy, restored = (folder / name for name in ("bench.sqlite3", "copy.sqlite3", "restored.sqlite3"))
     database = apsw.Connection(str(path))
     database.execute("PRAGMA journal_mode = WAL")
     database.execute(RECORDS.format(rows=round(4_700_000 * at.gigabytes)))
@@ -159,7 +161,6 @@ def sqlite(at: Bench, runs: int) -> list[str]:
     ours = Contestant(name="**dbadmin backup run**", argv=at.manage("backup", "run", "bench-file"), env=at.environment,
                       prepare=lambda: None, size=lambda: _newest(at))  # fmt: skip
     backups = table("Back up SQLite", compare([plain, checked, ours], runs=runs))
-    restored = at.home / "restored.sqlite3"
     plain = Contestant(name="cp", argv=("cp", str(copy), str(restored)), env={}, prepare=_remover(restored))
     ours = Contestant(
         name="**dbadmin restore run** (checks, restores, compares)",
