@@ -11,7 +11,7 @@ import pytest
 from dbadmin.engines.postgresql.cluster import Cluster
 from dbadmin.exceptions import DatabaseError
 from tests.engines.postgresql.conftest import execute
-from tests.servers import Servers
+from tests.servers import Servers, absent
 
 pytestmark = pytest.mark.postgresql
 
@@ -77,8 +77,9 @@ def test_a_broken_configuration_is_said_with_the_log(servers: Servers) -> None:
     cluster.remove()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="Only root starts servers as another user.")
 def test_a_folder_that_the_server_cannot_reach_is_named(servers: Servers) -> None:
+    if os.geteuid() != 0:
+        absent("Only root starts servers as another user.")
     with tempfile.TemporaryDirectory() as private:
         cluster = Cluster(folder=Path(private, "server"), bin_folder=servers[16].bin_folder)
         with pytest.raises(DatabaseError, match="cannot reach"):
