@@ -63,6 +63,10 @@ class JobKind(models.TextChoices):
     UNDO = "undo", _("Undo a restore")
     IMPORT = "import", _("Import")
     COMPARE = "compare", _("Compare")
+    COPY = "copy", _("Copy to storages")
+    EXPIRE = "expire", _("Expire")
+    RECONCILE = "reconcile", _("Reconcile with storages")
+    MAINTENANCE = "maintenance", _("Maintenance")
 
 
 class JobState(ColouredChoices):
@@ -85,7 +89,66 @@ class BackupState(ColouredChoices):
 
     AVAILABLE = "available", "green", _("Available")
     DAMAGED = "damaged", "red", _("Damaged")
+    VANISHED = "vanished", "red", _("Vanished")
     DELETED = "deleted", "secondary", _("Deleted")
+
+
+class CopyState(ColouredChoices):
+    """One archive in one storage. ``expiring`` is decided and recorded; the files go next, also after a crash."""
+
+    WAITING = "waiting", "secondary", _("Not there yet")
+    STORED = "stored", "green", _("Stored")
+    FAILED = "failed", "red", _("Failed, tried again")
+    DAMAGED = "damaged", "red", _("Damaged")
+    VANISHED = "vanished", "red", _("Vanished")
+    EXPIRING = "expiring", "yellow", _("Being deleted")
+    DELETED = "deleted", "secondary", _("Deleted")
+
+
+class ScheduleKind(models.TextChoices):
+    """What a schedule asks for; the values are those of the jobs."""
+
+    BACKUP = "backup", _("Backup")
+    DRILL = "drill", _("Drill of the newest backup")
+    VERIFY = "verify", _("Verify the newest backup")
+    MAINTENANCE = "maintenance", _("Maintenance")
+    EXPIRE = "expire", _("Apply retention")
+    HEALTH = "health", _("Health check")
+
+
+class ScheduleTarget(models.TextChoices):
+    """Which databases a schedule is for."""
+
+    DATABASES = "databases", _("Chosen databases")
+    APPLICATION = "application", _("All of an application")
+    LABEL = "label", _("All with a label")
+    ALL = "all", _("All databases")
+
+
+class CatchUp(models.TextChoices):
+    """What is done about moments that passed while nothing ran."""
+
+    SKIP = "skip", _("Nothing")
+    ONCE = "once", _("One run for all of them")
+    ALL = "all", _("A run for each")
+
+
+class Overlap(models.TextChoices):
+    """What is done when the previous run still works."""
+
+    SKIP = "skip", _("Skip this run")
+    QUEUE = "queue", _("Run afterwards")
+
+
+class RunState(ColouredChoices):
+    """What became of one moment of a schedule for one database. Nothing that was due is without a row."""
+
+    WAITING = "waiting", "secondary", _("Waiting")
+    ACTIVE = "active", "blue", _("Active")
+    SUCCEEDED = "succeeded", "green", _("Succeeded")
+    FAILED = "failed", "red", _("Failed")
+    SKIPPED = "skipped", "yellow", _("Skipped")
+    MISSED = "missed", "red", _("Missed")
 
 
 class RestoreState(ColouredChoices):

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from dbadmin.models import Application, Backup, Database, Job, Storage
+from dbadmin.models import Application, Backup, Copy, Database, Job, Storage
 
 _numbers = itertools.count(1)
 
@@ -54,4 +54,20 @@ def make_backup(**overrides: Any) -> Backup:
         "size": 1000,
         "sha256": "0" * 64,
     }
-    return Backup.objects.create(**defaults | overrides)
+    backup = Backup.objects.create(**defaults | overrides)
+    make_copy(backup=backup, storage=backup.storage)
+    return backup
+
+
+def make_copy(**overrides: Any) -> Copy:
+    """A copy that is stored, as its backup says it is."""
+    backup = overrides["backup"]
+    defaults = {
+        "storage": backup.storage,
+        "state": "deleted" if backup.state == "deleted" else "damaged" if backup.state == "damaged" else "stored",
+        "size": backup.size,
+        "sha256": backup.sha256,
+        "stored_at": backup.finished_at,
+        "attempts": 1,
+    }
+    return Copy.objects.create(**defaults | overrides)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dbadmin.models.audit import AuditEvent
-from dbadmin.models.backup import Backup, Restore
+from dbadmin.models.backup import Backup, Copy, Restore
 from dbadmin.models.comparison import Comparison
 from dbadmin.models.database import Application, Database
 from dbadmin.models.drill import Assertion, Drill
@@ -11,7 +11,10 @@ from dbadmin.models.health import CheckResult, Finding
 from dbadmin.models.importing import Import
 from dbadmin.models.job import Job, JobLogLine
 from dbadmin.models.migration import AppliedMigration, MigrationStatus
-from dbadmin.models.storage import Storage
+from dbadmin.models.retention import Retention
+from dbadmin.models.schedule import Destination, Schedule, ScheduleRun
+from dbadmin.models.storage import EncryptionKey, Orphan, Storage, StorageSample
+from dbadmin.models.worker import WorkerProcess
 
 __all__ = [
     "Application",
@@ -21,13 +24,22 @@ __all__ = [
     "Backup",
     "CheckResult",
     "Comparison",
+    "Copy",
     "Database",
+    "Destination",
     "Drill",
+    "EncryptionKey",
     "Finding",
     "Import",
     "Job",
     "JobLogLine",
     "MigrationStatus",
+    "Orphan",
     "Restore",
+    "Retention",
+    "Schedule",
+    "ScheduleRun",
     "Storage",
+    "StorageSample",
+    "WorkerProcess",
 ]

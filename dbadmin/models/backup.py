@@ -8,10 +8,12 @@ from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from dbadmin.choices import BackupState, RestoreMode, RestoreState, Scope
+from dbadmin.choices import BackupState, CopyState, RestoreMode, RestoreState, Scope
 from dbadmin.facts import Facts
 from dbadmin.models.database import Database
+from dbadmin.models.fields import SentenceField
 from dbadmin.models.job import Job
+from dbadmin.models.schedule import Schedule
 from dbadmin.models.storage import Storage
 
 
@@ -28,12 +30,21 @@ class BackupQuerySet(models.QuerySet["Backup"]):
 
 
 class Backup(models.Model):
-    """An archive that is complete: its manifest was stored before this row."""
+    """An archive that is complete: its manifest was stored before this row.
+
+    ``storage`` has the copy that is read; ``copies`` are all of them, under the same key.
+    """
 
     database = models.ForeignKey(Database, models.PROTECT, related_name="backups", verbose_name=_("database"))
     storage = models.ForeignKey(Storage, models.PROTECT, related_name="backups", verbose_name=_("storage"))
     job = models.OneToOneField(Job, models.SET_NULL, null=True, blank=True, related_name="backup")
     key = models.CharField(_("key"), max_length=300, help_text=_("Folder of the archive in its storage."))
+    schedule = models.ForeignKey(
+        Schedule, models.SET_NULL, null=True, blank=True, related_name="backups", verbose_name=_("schedule")
+    )
+    base = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="increments", verbose_name=_("base")
+    )
     scope = models.CharField(_("scope"), max_length=10, choices=Scope, default=Scope.FULL)
     state = models.CharField(_("state"), max_length=12, choices=BackupState, default=BackupState.AVAILABLE)
     started_at = models.DateTimeField(_("started at"))
@@ -48,6 +59,9 @@ class Backup(models.Model):
     origin = models.JSONField(default=dict)
     verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
     proven_at = models.DateTimeField(_("proven at"), null=True, blank=True)
+    pinned_at = models.DateTimeField(_("pinned at"), null=True, blank=True)
+    pin_note = models.CharField(_("why it is kept"), max_length=200, blank=True)
+    missing_copies = models.PositiveSmallIntegerField(_("copies not there yet"), default=0)
 
     objects = BackupQuerySet.as_manager()
 
@@ -81,6 +95,38 @@ class Backup(models.Model):
     def measured(self) -> Facts:
         """Return the facts taken with the backup."""
         return Facts.from_json(self.facts)
+
+
+class Copy(models.Model):
+    """A backup's archive in one storage. ``size`` and ``sha256`` are of the object as it is stored there."""
+
+    backup = models.ForeignKey(Backup, models.CASCADE, related_name="copies", verbose_name=_("backup"))
+    storage = models.ForeignKey(Storage, models.PROTECT, related_name="copies", verbose_name=_("storage"))
+    state = models.CharField(_("state"), max_length=10, choices=CopyState, default=CopyState.WAITING)
+    size = models.BigIntegerField(_("size"), default=0)
+    sha256 = models.CharField("SHA-256", max_length=64, blank=True)
+    # the public keys it is encrypted for; none: it is in clear
+    recipients = models.JSONField(default=list, blank=True)
+    stored_at = models.DateTimeField(_("stored at"), null=True, blank=True)
+    verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    retry_at = models.DateTimeField(_("next try"), null=True, blank=True)
+    # why it failed, is damaged, or was let go
+    message = SentenceField(verbose_name=_("message"))
+    deleted_at = models.DateTimeField(_("deleted at"), null=True, blank=True)
+
+    class Meta:
+        ordering = ["backup", "id"]
+        verbose_name = _("copy")
+        verbose_name_plural = _("copies")
+        constraints = [models.UniqueConstraint(fields=["backup", "storage"], name="one_copy_per_storage")]
+        indexes = [
+            models.Index(fields=["storage", "state", "backup"], name="copy_of_storage"),
+            models.Index(fields=["state", "retry_at"], name="copy_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.backup} in {self.storage}"
 
 
 class Restore(models.Model):

@@ -81,6 +81,16 @@ class Database(models.Model):
         default=0,
         help_text=_("What is not measured by then is said, and never called equal. 0 is no limit."),
     )
+    labels = models.CharField(
+        _("labels"), max_length=200, blank=True, help_text=_("Words between commas, for schedules that name one.")
+    )
+    site = models.SlugField(
+        _("site"),
+        max_length=40,
+        blank=True,
+        help_text=_("Only workers started for this site take its jobs; empty: any worker."),
+    )
+    is_catalogue = models.BooleanField(default=False, editable=False)
     failed_probes = models.PositiveIntegerField(default=0, editable=False)
     checked_at = models.DateTimeField(null=True, editable=False)
     removed_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -113,6 +123,11 @@ class Database(models.Model):
     @password.setter
     def password(self, secret: str) -> None:
         self.encrypted_password = encrypt(secret)
+
+    @property
+    def label_set(self) -> frozenset[str]:
+        """The labels, one by one."""
+        return frozenset(label.strip() for label in self.labels.split(",") if label.strip())
 
     @property
     def measuring(self) -> Measuring:

@@ -16,7 +16,7 @@ from dbadmin.exceptions import Cancelled
 from dbadmin.models.database import Database
 from dbadmin.models.fields import SentenceField
 
-WRITERS = (JobKind.BACKUP, JobKind.RESTORE, JobKind.UNDO)
+WRITERS = (JobKind.BACKUP, JobKind.RESTORE, JobKind.UNDO, JobKind.MAINTENANCE)
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -62,6 +62,10 @@ class Job(models.Model):
     process_started = models.CharField(max_length=32, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+
+    deadline_at = models.DateTimeField(_("has to end by"), null=True, blank=True)
+    # private keys offered for this job alone, encrypted; emptied when it is over
+    encrypted_identities = models.TextField(blank=True, editable=False)
 
     # progress, written at most once a second
     phase = SentenceField()
