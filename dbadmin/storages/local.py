@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from dbadmin.exceptions import StorageError
-from dbadmin.storages.base import CHUNK, StoredObject
+from dbadmin.storages.base import CHUNK, TEMPORARY, StoredObject, is_temporary, require_name
 from dbadmin.text import Text
 
-TEMPORARY = ".partial-"
 WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
 
 
@@ -25,19 +26,19 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def write(self, key: str, chunks: Iterable[bytes]) -> StoredObject:
+    def write(self, key: str, chunks: Iterable[bytes], *, expected_size: int | None = None) -> StoredObject:
         """Write beside, fsync, link under the final name, fsync the folder."""
         path = self._path(key)
         with _sentences(key):
             _make_folder(path.parent)
             temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
             try:
-                _write_synced(temporary, chunks)
+                digest = _write_synced(temporary, chunks)
                 _publish(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
             _sync_folder(path.parent)
-            return _stored(key, path)
+            return replace(_stored(key, path), sha256=digest)
 
     def open(self, key: str, *, offset: int = 0) -> Iterator[bytes]:
         """Yield the file from ``offset``."""
@@ -54,9 +55,11 @@ class LocalStorage:
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Walk the folder; files that are still being written are left out."""
-        for path in sorted(self.root.rglob("*")):
-            key = path.relative_to(self.root).as_posix()
-            if key.startswith(prefix) and path.is_file() and not path.name.startswith(TEMPORARY):
+        with _sentences(prefix):
+            keys = sorted(path.relative_to(self.root).as_posix() for path in self.root.rglob("*"))
+        for key in keys:
+            path = self.root / key
+            if key.startswith(prefix) and not is_temporary(key) and path.is_file():
                 yield _stored(key, path)
 
     def delete(self, key: str) -> None:
@@ -74,16 +77,21 @@ class LocalStorage:
             if path.is_dir():
                 shutil.rmtree(path)
 
+    def sweep(self, *, before: datetime) -> int | None:
+        """Remove half written files that nobody has written to since ``before``."""
+        with _sentences(""):
+            found = [path for path in self.root.rglob(f"{TEMPORARY}*") if _stored("", path).modified < before]
+            for path in found:
+                path.unlink(missing_ok=True)
+        return len(found)
+
     def free_bytes(self) -> int | None:
         """Return what the file system has left for this user."""
         folder = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
         return shutil.disk_usage(folder).free
 
     def _path(self, key: str) -> Path:
-        parts = PurePosixPath(key).parts
-        if not parts or key.startswith("/") or ".." in parts or "\0" in key:
-            raise StorageError(Text("“{key}” is not a name inside the storage.", key=key))
-        return self.root.joinpath(*parts)
+        return self.root / require_name(key)
 
 
 def _make_folder(folder: Path) -> None:
@@ -104,13 +112,16 @@ def _publish(temporary: Path, path: Path) -> None:
         os.rename(temporary, path)
 
 
-def _write_synced(path: Path, chunks: Iterable[bytes]) -> None:
+def _write_synced(path: Path, chunks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         for chunk in chunks:
             file.write(chunk)
+            digest.update(chunk)
         file.flush()
         os.fsync(file.fileno())
+    return digest.hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_what_was_written_is_read_back(storage: LocalStorage) -> None:
     assert stored.size == 6
     assert b"".join(storage.open("a/b.tar")) == b"onetwo"
     assert b"".join(storage.open("a/b.tar", offset=3)) == b"two"
-    assert storage.stat("a/b.tar") == stored
+    assert storage.stat("a/b.tar") == replace(stored, sha256="")
 
 
 def test_a_failing_source_leaves_nothing(storage: LocalStorage) -> None:
