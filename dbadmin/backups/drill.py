@@ -79,6 +79,7 @@ class _Drilling:
     place: str = ""
     restore_seconds: float | None = None
     uncounted: int = 0
+    is_read: bool = True
     differences: list[Difference] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
 
@@ -96,7 +97,7 @@ class _Drilling:
             lines = self._restore(target, archive, manifest)
             self.restore_seconds = round(unpacked + time.monotonic() - begun, 2)
             self._compare_facts(target, manifest, lines)
-            self._compare_content(target, archive, folder / "copy", manifest)
+            self._compare_content(target, archive, manifest)
             self._ask_assertions(target, manifest)
             self._examine(target)
 
@@ -143,20 +144,15 @@ class _Drilling:
         if (more := len(expected.missing) - NAMED) > 0:
             self._note(Text("Not measured"), Verdict.UNKNOWN, Text("And {count} tables more.", count=more))
 
-    def _compare_content(self, target: Any, archive: Path, copy: Path, manifest: Manifest) -> None:
+    def _compare_content(self, target: Any, archive: Path, manifest: Manifest) -> None:
         name = Text("Content, byte by byte")
         if manifest.scope == SCHEMA:
             return
-        copy.mkdir()
         found = self.engine.content_of_copy(
-            target,
-            origin=manifest.origin,
-            client_version=manifest.client_version,
-            tables=self.tables,
-            spool=copy,
-            progress=self.progress,
+            target, archive=archive, origin=manifest.origin, tables=self.tables, progress=self.progress
         )
         if found is None:
+            self.is_read = False
             reason = Text("The backup is of an earlier version of dbadmin, which did not note how rows were written.")
             self._note(name, Verdict.SKIPPED, reason)
             return
@@ -198,13 +194,13 @@ class _Drilling:
 
     @property
     def state(self) -> DrillState:
-        """Proven when nothing differs, all rows were compared and no check found damage.
+        """Proven when nothing differs, all rows were counted and read, and no check found damage.
 
         A check that could not be made is said, and hides nothing.
         """
         if self.differences or any(check["verdict"] == Verdict.CRITICAL for check in self.checks):
             return DrillState.DIFFERENT
-        return DrillState.INCOMPLETE if self.uncounted else DrillState.PROVEN
+        return DrillState.INCOMPLETE if self.uncounted or not self.is_read else DrillState.PROVEN
 
 
 def _chosen(backup: Backup, kind: str, tables: tuple[str, ...]) -> tuple[str, ...]:

@@ -300,15 +300,15 @@ class Engine(Protocol):
         self,
         target: Any,
         *,
+        archive: Path,
         origin: Mapping[str, Any],
-        client_version: str,
         tables: tuple[str, ...],
-        spool: Path,
         progress: Progress,
     ) -> Mapping[str, str] | None:
         """Return what ``content`` returned, of the restored ``target``; None where the two cannot be compared.
 
-        ``spool`` is an empty folder. ``tables``: only these, all without; engines may return more.
+        ``archive`` has the dump that it was restored from. ``tables``: only these, all without; engines may return
+        more.
         """
         ...
 

@@ -214,10 +214,9 @@ class FilesEngine:
         self,
         target: FilesConnection,
         *,
+        archive: Path,
         origin: Mapping[str, Any],
-        client_version: str,
         tables: tuple[str, ...],
-        spool: Path,
         progress: Progress,
     ) -> Mapping[str, str]:
         """One hash of each restored file."""

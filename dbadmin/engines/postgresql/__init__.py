@@ -193,19 +193,16 @@ class PostgreSQLEngine:
         self,
         target: PostgreSQLConnection,
         *,
+        archive: Path,
         origin: Mapping[str, Any],
-        client_version: str,
         tables: tuple[str, ...],
-        spool: Path,
         progress: Progress,
     ) -> Mapping[str, str] | None:
-        """Dump the copy again; an original whose time zone is not known cannot be compared."""
+        """Let the scratch server write the rows again; an original whose time zone is not known cannot be compared."""
         output = origin.get("output")
         if output is None:
             return None
-        return content_of_copy(
-            target, spool=spool, client_version=client_version, tables=tables, output=output, progress=progress
-        )
+        return content_of_copy(target, archive=archive, tables=tables, output=output, progress=progress)
 
     def examine(self, target: PostgreSQLConnection, *, progress: Progress) -> tuple[Examination, ...]:
         """Run pg_amcheck."""

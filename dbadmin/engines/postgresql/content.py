@@ -12,13 +12,13 @@ from pathlib import Path
 
 from backports import zstd
 
-from dbadmin.engines.postgresql.clients import ClientSet, dump_client, parallel_jobs, restore_client
+from dbadmin.engines.postgresql.clients import parallel_jobs
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
-from dbadmin.engines.postgresql.dump import DUMP_FOLDER, pinned
+from dbadmin.engines.postgresql.copied import hash_large_objects, hash_rows
+from dbadmin.engines.postgresql.dump import DUMP_FOLDER
 from dbadmin.engines.postgresql.inventory import qualified
-from dbadmin.engines.postgresql.sessions import connect
 from dbadmin.engines.postgresql.toc import TABLE_DATA, Entry, read_toc
-from dbadmin.exceptions import CorruptArchive, Refused, ToolMissing
+from dbadmin.exceptions import CorruptArchive
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -40,8 +40,7 @@ def content_of_dump(spool: Path, progress: Progress) -> dict[str, str]:
     hashes = _hashed({**{f"t {name}": path for name, path in tables.items()}, **objects}, progress)
     found = {name: hashes[f"t {name}"] for name in tables}
     if objects:
-        lines = "".join(f"{name} {hashes[name]}\n" for name in sorted(objects))
-        found[LARGE_OBJECTS] = hashlib.sha256(lines.encode()).hexdigest()
+        found[LARGE_OBJECTS] = _combined({name: hashes[name] for name in objects})
     return found
 
 
@@ -60,43 +59,28 @@ def opened_rows(folder: Path, entry: Entry) -> tuple[Path, zstd.ZstdFile | io.Bu
 def content_of_copy(
     target: PostgreSQLConnection,
     *,
-    spool: Path,
-    client_version: str,
+    archive: Path,
     tables: tuple[str, ...],
     output: Mapping[str, str],
     progress: Progress,
 ) -> dict[str, str]:
-    """Dump the rows of a restored copy into ``spool``, an empty folder, and hash them like the original's.
+    """Hash the rows of a restored copy, on a scratch server, like those of the dump in ``archive``.
 
     ``output``: the settings in which the original's rows were written. ``tables``: only these; all without.
     """
-    client = _client(target, client_version)
-    argv: tuple[str, ...] = (
-        client.program("pg_dump"),
-        "--format=directory",
-        "--data-only",
-        f"--file={spool / DUMP_FOLDER}",
-        f"--jobs={parallel_jobs()}",
-        f"--compress={client.compression}",
-        "--no-password",
-        "--no-sync",
-        *(f"--table={name}" for name in tables),
-    )
+    folder = archive / DUMP_FOLDER
+    entries = [entry for entry in read_toc(folder) if entry.kind == TABLE_DATA and entry.file]
+    chosen = [entry for entry in entries if not tables or qualified(entry.schema, entry.name) in tables]
+    chosen.sort(key=lambda entry: -_file_of(folder, entry).stat().st_size)
     progress.phase(Text("Reading the restored rows"))
-    pinned(target, argv, output=output).run(progress=progress)
-    progress.phase(Text("Comparing every byte"))
-    return content_of_dump(spool, progress)
+    found = hash_rows(target, chosen, output=output, progress=progress)
+    objects = {} if tables else hash_large_objects(target, progress)
+    return found | ({LARGE_OBJECTS: _combined(objects)} if objects else {})
 
 
-def _client(target: PostgreSQLConnection, client_version: str) -> ClientSet:
-    """The client that made the original; for a newer server the one that fits it, which writes rows alike."""
-    with connect(target) as session:
-        server = session.info.server_version // 10000
-    try:
-        client = restore_client(server, client_version)
-    except (Refused, ToolMissing):
-        return dump_client(server)
-    return client if client.major >= server else dump_client(server)
+def _combined(objects: Mapping[str, str]) -> str:
+    lines = "".join(f"{name} {objects[name]}\n" for name in sorted(objects))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _file_of(folder: Path, entry: Entry) -> Path:
@@ -147,6 +131,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _opened(path: Path) -> zstd.ZstdFile | io.BufferedIOBase:
-    if path.suffix == ".zst":
+    # Of an empty large object pg_dump writes an empty file, without a frame.
+    if path.suffix == ".zst" and path.stat().st_size:
         return zstd.open(path, "rb")
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")

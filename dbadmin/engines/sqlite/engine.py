@@ -191,10 +191,9 @@ class SQLiteEngine:
         self,
         target: SQLiteConnection,
         *,
+        archive: Path,
         origin: Mapping[str, Any],
-        client_version: str,
         tables: tuple[str, ...],
-        spool: Path,
         progress: Progress,
     ) -> Mapping[str, str]:
         """One hash of the restored file."""

@@ -1,0 +1,187 @@
+"""The rows of a restored copy, hashed as pg_dump would have written them, without writing them anywhere.
+
+The copy's server is ours and on this machine: it writes each table into a named pipe (``COPY … TO 'file'``), which is
+read and hashed here. That spares a second dump its protocol, its compression and its files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import select
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Event
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from dbadmin.engines.postgresql.background import Background, background
+from dbadmin.engines.postgresql.clients import parallel_jobs
+from dbadmin.engines.postgresql.connection import PostgreSQLConnection
+from dbadmin.engines.postgresql.inventory import qualified
+from dbadmin.engines.postgresql.sessions import Session, connect, sentences
+from dbadmin.engines.postgresql.toc import Entry
+from dbadmin.exceptions import Cancelled
+from dbadmin.progress import Progress
+
+# What pg_dump writes after the rows of a table, into the same file.
+END_OF_ROWS = b"\\.\n\n\n"
+# What pg_dump sets before it reads rows (setup_connection in pg_dump.c).
+SETTINGS = {
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "3",
+    "synchronize_seqscans": "off",
+    "row_security": "off",
+    "search_path": "",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+PIPE_BYTES = CHUNK = 1 << 20
+POLL_SECONDS = 0.1
+GONE = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName)
+_CONDITIONS = """
+SELECT c.oid::regclass::text, each.condition FROM pg_extension x
+CROSS JOIN unnest(x.extconfig, x.extcondition) AS each (table_oid, condition)
+JOIN pg_class c ON c.oid = each.table_oid WHERE each.condition <> ''
+"""
+
+
+def hash_rows(
+    target: PostgreSQLConnection, entries: Sequence[Entry], *, output: Mapping[str, str], progress: Progress
+) -> dict[str, str]:
+    """Return qualified table -> SHA-256 of its rows in ``target``, a database of a scratch server.
+
+    ``entries``: the tables' entries in the original's table of contents, the largest first; ``output``: the settings
+    of the server in which their rows were written. A table that the copy does not have is left out.
+    """
+    waiting: SimpleQueue[Entry] = SimpleQueue()
+    for entry in entries:
+        waiting.put(entry)
+    stop = Event()
+    pinned = replace(target, options={**target.options, **output, **SETTINGS})
+    lanes = range(min(parallel_jobs(), len(entries)))
+    with ThreadPoolExecutor(max_workers=max(1, len(lanes))) as pool:
+        try:
+            futures = [pool.submit(_lane, pinned, number, waiting, stop) for number in lanes]
+            _wait(futures, progress)
+        finally:
+            stop.set()
+        return {name: digest for future in futures for name, digest in future.result().items()}
+
+
+def hash_large_objects(target: PostgreSQLConnection, progress: Progress) -> dict[str, str]:
+    """Return the name pg_dump gives a large object's file -> SHA-256 of the object."""
+    found = {}
+    with connect(target) as session, sentences(target):
+        for (oid,) in session.execute("SELECT oid FROM pg_largeobject_metadata ORDER BY oid").fetchall():
+            progress.check()
+            digest = hashlib.sha256()
+            for chunk in _large_object(session, oid):
+                digest.update(chunk)
+            found[f"blob_{oid}"] = digest.hexdigest()
+    return found
+
+
+def _large_object(session: Session, oid: int) -> Iterator[bytes]:
+    offset = 0
+    while True:
+        row = session.execute("SELECT lo_get(%s, %s, %s)", (oid, offset, CHUNK), binary=True).fetchone()
+        chunk: bytes = row[0] if row else b""
+        yield chunk
+        offset += len(chunk)
+        if len(chunk) < CHUNK:
+            return
+
+
+def _wait(futures: list[Future[dict[str, str]]], progress: Progress) -> None:
+    while wait(futures, timeout=POLL_SECONDS).not_done:
+        progress.check()
+        if any(future.done() and future.exception() for future in futures):
+            return  # the others are told to stop, and the exception is raised where results are asked for
+
+
+def _lane(target: PostgreSQLConnection, number: int, waiting: SimpleQueue[Entry], stop: Event) -> dict[str, str]:
+    """Take table after table through one session and one pipe."""
+    found = {}
+    # The folder of the socket is the server's and ours, and goes with the scratch server, also after kill -9.
+    pipe = Path(target.host) / f"rows-{number}"
+    os.mkfifo(pipe, 0o600)
+    pipe.chmod(0o622)  # whoever the server runs as writes, we read
+    try:
+        with connect(target) as session, sentences(target):
+            session.execute("SELECT set_config('client_encoding', current_setting('server_encoding'), false)")
+            conditions: dict[str, str] = dict(session.execute(_CONDITIONS).fetchall())
+            with contextlib.suppress(Empty):
+                while not stop.is_set():
+                    entry = waiting.get_nowait()
+                    with contextlib.suppress(*GONE):
+                        found[qualified(entry.schema, entry.name)] = _hash_table(
+                            session, _statement(entry, conditions, pipe), pipe, stop
+                        )
+    finally:
+        pipe.unlink()
+    return found
+
+
+def _statement(entry: Entry, conditions: Mapping[str, str], pipe: Path) -> str:
+    """Turn the ``COPY … FROM stdin`` of the dump into what reads the same columns in the same order.
+
+    Of the configuration tables of extensions pg_dump writes only the rows that their condition wants.
+    """
+    source = entry.copy.strip().removesuffix(";").removesuffix("FROM stdin").removeprefix("COPY").strip()
+    table, _space, columns = source.partition(" (")
+    if condition := conditions.get(table):
+        source = f"(SELECT {columns.removesuffix(')') or '*'} FROM {table} {condition})"  # noqa: S608
+    return f"COPY {source} TO {sql.Literal(str(pipe)).as_string()}"
+
+
+def _hash_table(session: Session, statement: str, pipe: Path, stop: Event) -> str:
+    digest = hashlib.sha256()
+    with _reading(pipe) as descriptor, background(session, lambda: session.execute(statement.encode())) as copying:
+        for chunk in _chunks(descriptor, copying, stop):
+            digest.update(chunk)
+        copying.check()
+    digest.update(END_OF_ROWS)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _reading(pipe: Path) -> Iterator[int]:
+    """Open without waiting for a writer: a statement that fails never becomes one."""
+    descriptor = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with contextlib.suppress(OSError):  # a smaller pipe is only slower
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _chunks(descriptor: int, copying: Background[Any], stop: Event) -> Iterator[bytes]:
+    """Yield what the server writes until the statement has ended and the pipe is empty."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while True:
+        if stop.is_set():
+            raise Cancelled
+        ended = not copying.is_alive()  # looked at before reading: what it wrote is in the pipe by then
+        try:
+            chunk = os.read(descriptor, CHUNK)
+        except BlockingIOError:
+            poll.poll(1000 * POLL_SECONDS)
+            continue
+        if chunk:
+            yield chunk
+        elif ended:
+            return
+        else:  # nobody writes yet, or not any more
+            copying.join(0.001)

@@ -1,0 +1,112 @@
+"""The rows of a restored copy are read as pg_dump wrote the original's, whatever the tables are like."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from dbadmin.archives.manifest import Manifest
+from dbadmin.backups.drill import drill_backup
+from dbadmin.choices import DrillKind, DrillState
+from dbadmin.exceptions import Cancelled
+from dbadmin.models import Backup, Database, Drill, Storage
+from dbadmin.progress import Silent
+from dbadmin.text import Text
+from tests.backups.test_drill_postgresql import nothing_left, take
+from tests.backups.test_drill_postgresql import own_folder_for_scratch_servers as own_folder_for_scratch_servers
+from tests.postgresql_database import execute, postgresql
+
+__all__ = ["postgresql"]
+pytestmark = pytest.mark.postgresql
+CONTENT = Text("Content, byte by byte")
+
+ODD = """
+CREATE SCHEMA "a (b"; CREATE SCHEMA "FROM stdin";
+CREATE TABLE "a (b"."it's; a ""name"" (x" ("FROM stdin" int, "b)" text, twice int GENERATED ALWAYS AS (7) STORED);
+INSERT INTO "a (b"."it's; a ""name"" (x" VALUES (1, E'tab\\there, back\\\\slash'), (2, NULL), (3, '\\.');
+CREATE TABLE "FROM stdin"."FROM stdin" ("TO" text); INSERT INTO "FROM stdin"."FROM stdin" VALUES ('ü 店');
+CREATE TABLE without_columns (); INSERT INTO without_columns DEFAULT VALUES;
+CREATE TABLE empty (id int);
+CREATE TABLE elder (id int); CREATE TABLE younger (more text) INHERITS (elder);
+INSERT INTO elder VALUES (1); INSERT INTO younger VALUES (2, 'y');
+CREATE TABLE parts (id int, at date) PARTITION BY RANGE (id);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
+CREATE TABLE parts_2 PARTITION OF parts DEFAULT;
+INSERT INTO parts SELECT n, date '2020-02-28' + n FROM generate_series(1, 20) AS n;
+CREATE TABLE wide (f float8, g float4, n numeric, t timestamptz, i interval, j json, b bytea, x xml, m money, a text[]);
+INSERT INTO wide SELECT n / 3.0, n / 7.0, 'NaN', timestamptz '2024-03-31 01:30Z' + n * interval '1 hour',
+  n * interval '1 month 2 days 3.5 seconds', '{"a" : 1,"a":2}', decode(md5(n::text), 'hex'), '<a b="c"/>', 12.5,
+  ARRAY['a"b', NULL, '{}'] FROM generate_series(1, 3000) AS n;
+ALTER TABLE wide ADD dropped int; ALTER TABLE wide DROP dropped;
+ALTER TABLE wide ENABLE ROW LEVEL SECURITY; ALTER TABLE wide FORCE ROW LEVEL SECURITY;
+SELECT lo_from_bytea(0, convert_to(repeat('large', 500000), 'UTF8')); SELECT lo_from_bytea(0, '');
+"""
+
+
+def content(row: Drill) -> tuple[str, str]:
+    found = [check for check in row.checks if check["name"] == CONTENT.to_json()]
+    return found[0]["verdict"], str(Text.from_json(found[0]["message"]))
+
+
+def test_odd_tables_are_equal_to_the_last_byte(postgresql: Database, storage: Storage) -> None:
+    execute(postgresql, ODD)
+    row = drill_backup(backup=take(postgresql, storage), progress=Silent())
+    assert (row.state, row.differences) == (DrillState.PROVEN, [])
+    # eight tables and partitions of their own, wide, and the large objects together
+    assert content(row) == ("ok", "10 of 10 are equal to the last byte.")
+
+
+def test_a_partial_drill_reads_the_chosen_tables_alone(postgresql: Database, storage: Storage) -> None:
+    execute(postgresql, ODD)
+    backup = take(postgresql, storage)
+    row = drill_backup(backup=backup, kind=DrillKind.PARTIAL, tables=("public.wide",), progress=Silent())
+    assert content(row) == ("ok", "1 of 1 are equal to the last byte.")
+
+
+def test_many_small_tables_go_through_the_same_pipes(postgresql: Database, storage: Storage) -> None:
+    execute(postgresql, "".join(f"CREATE TABLE t{n} AS SELECT {n} AS n;" for n in range(150)))
+    row = drill_backup(backup=take(postgresql, storage), progress=Silent())
+    assert (row.state, content(row)[1]) == (DrillState.PROVEN, "150 of 150 are equal to the last byte.")
+
+
+class Impatient(Silent):
+    """Cancels as soon as rows are read."""
+
+    reading = False
+
+    def phase(self, name: Text, *, total: int | None = None, unit: str = "bytes") -> None:
+        self.reading = name.msgid == "Reading the restored rows"
+
+    def check(self) -> None:
+        if self.reading:
+            raise Cancelled
+
+
+def test_cancelling_ends_the_reading_at_once_and_leaves_nothing(postgresql: Database, storage: Storage) -> None:
+    execute(postgresql, "CREATE TABLE t AS SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 200000) AS n")
+    backup: Backup = take(postgresql, storage)
+    open_files: Callable[[], int] = lambda: len(os.listdir("/proc/self/fd"))  # noqa: E731
+    before = open_files()
+    with pytest.raises(Cancelled):
+        drill_backup(backup=backup, progress=Impatient())
+    assert nothing_left()
+    assert open_files() <= before + 2
+
+
+def test_a_backup_that_cannot_be_read_again_is_not_called_proven(postgresql: Database, storage: Storage) -> None:
+    """One of before the settings in which rows are written were noted."""
+    execute(postgresql, "CREATE TABLE t AS SELECT 1 AS n")
+    backup = take(postgresql, storage)
+    read = Manifest.from_bytes
+
+    def of_before(content: bytes) -> Manifest:
+        found = read(content)
+        return replace(found, origin={name: value for name, value in found.origin.items() if name != "output"})
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Manifest, "from_bytes", of_before)
+        row = drill_backup(backup=backup, progress=Silent())
+    assert (row.state, content(row)[0]) == (DrillState.INCOMPLETE, "skipped")
