@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from dbadmin.jobs import schedules
+from dbadmin.jobs import clock
 
 
 def tick() -> None:
     """Do what is due. Harmless when a worker's own clock has done it already."""
-    schedules.tick(timezone.now())
+    clock.tick(timezone.now())

@@ -10,7 +10,7 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from dbadmin import catalogue
-from dbadmin.jobs import schedules
+from dbadmin.jobs import clock
 from dbadmin.management.command import Outcome, VerbCommand
 
 LONGEST_DELAY_SECONDS = 300
@@ -29,7 +29,7 @@ class Command(VerbCommand):
         """Tick once, or for ever."""
         if options["every"]:
             self._for_ever(options["every"])
-        jobs = schedules.tick(timezone.now())
+        jobs = clock.tick(timezone.now())
         return Outcome(
             results=[{"id": job.pk, "kind": job.kind, "database": job.database.slug} for job in jobs],
             lines=[str(job) for job in jobs],
@@ -40,7 +40,7 @@ class Command(VerbCommand):
         delay = seconds
         while True:
             try:
-                schedules.tick(timezone.now())
+                clock.tick(timezone.now())
                 delay = seconds
             except catalogue.TROUBLE as error:
                 trouble = catalogue.explained(error)

@@ -14,7 +14,7 @@ from django_tasks_db.models import DBTaskResult
 from dbadmin.backups import spool
 from dbadmin.choices import JobKind, JobState
 from dbadmin.cron import tick
-from dbadmin.jobs import schedules
+from dbadmin.jobs import clock
 from dbadmin.models import Database, Job
 from tests.backups.files import spools
 from tests.factories import make_database, make_job
@@ -34,35 +34,35 @@ def test_two_ticks_make_one_job_of_each_kind() -> None:
 def test_health_is_checked_every_five_minutes(minutes: int, made: int, database: Database) -> None:
     now = timezone.now()
     make_job(database=database, kind="health", state="succeeded", created_at=now - timedelta(minutes=minutes))
-    assert len(schedules.ask_for_due(JobKind.HEALTH, now)) == made
+    assert len(clock.ask_for_due(JobKind.HEALTH, now)) == made
 
 
 def test_nothing_is_asked_while_the_last_is_not_done(database: Database) -> None:
     now = timezone.now()
     make_job(database=database, kind="health", created_at=now - timedelta(hours=1))
-    assert schedules.ask_for_due(JobKind.HEALTH, now) == []
+    assert clock.ask_for_due(JobKind.HEALTH, now) == []
 
 
 def test_removed_databases_are_left_alone(db: None) -> None:
     make_database(removed_at=timezone.now())
-    assert schedules.tick(timezone.now()) == []
+    assert clock.tick(timezone.now()) == []
 
 
 def test_a_job_whose_bell_was_lost_is_rung_for_once(db: None) -> None:
     now = timezone.now()
     make_job(created_at=now - timedelta(minutes=2))
-    schedules.ring_again(now)
-    schedules.ring_again(now)
+    clock.ring_again(now)
+    clock.ring_again(now)
     assert DBTaskResult.objects.count() == 1
 
 
 def test_a_worker_that_cannot_run_a_job_is_told_of(db: None, caplog: pytest.LogCaptureFixture, viewer: Client) -> None:
     now = timezone.now()
     job = make_job(created_at=now - timedelta(minutes=2))
-    schedules.ring_again(now)
+    clock.ring_again(now)
     assert "could not run it" not in viewer.get(job.get_absolute_url()).content.decode()
     DBTaskResult.objects.get().set_failed(ImportError("secret words"))
-    schedules.ring_again(now)
+    clock.ring_again(now)
     assert "Restart dbadmin after an update" in caplog.text
     assert "builtins.ImportError" in caplog.text
     assert "secret words" not in caplog.text
@@ -85,7 +85,7 @@ def test_old_looks_are_forgotten_and_old_backups_jobs_kept(database: Database) -
     make_job(database=database, kind="health", state=JobState.SUCCEEDED, finished_at=old)
     failed = make_job(database=database, kind="history", state=JobState.FAILED, finished_at=old)
     backup = make_job(database=database, state=JobState.SUCCEEDED, finished_at=old)
-    schedules.prune(timezone.now())
+    clock.prune(timezone.now())
     assert set(Job.objects.all()) == {failed, backup}
 
 
@@ -95,7 +95,7 @@ def test_stray_spools_are_removed_when_nobody_works_in_them(database: Database) 
     long_ago = (timezone.now() - timedelta(days=1)).timestamp()
     for folder in (busy, stray):
         os.utime(folder, (long_ago, long_ago))
-    schedules.remove_strays(timezone.now())
+    clock.remove_strays(timezone.now())
     assert set(spools()) == {busy, fresh}
     for folder in (busy, fresh):
         folder.rmdir()
