@@ -139,7 +139,7 @@ class Storage(models.Model):
 
     def backend(self) -> StorageBackend:
         """Return the storage itself."""
-        return get_storage(self.kind, self.settings)
+        return get_storage(self.kind, self.settings, self.secrets)
 
 
 class StorageSample(models.Model):

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from dbadmin.storages.base import Storage
+from dbadmin.storages.kinds import find_kind
 from dbadmin.storages.local import LocalStorage
 
-STORAGES: dict[str, Callable[[Mapping[str, Any]], Storage]] = {
-    "local": lambda settings: LocalStorage(Path(settings["path"])),
+Builder = Callable[[Mapping[str, Any], Mapping[str, str]], Storage]
+
+STORAGES: dict[str, Builder] = {
+    "local": lambda settings, secrets: LocalStorage(Path(settings["path"])),
 }
 
 
-def get_storage(kind: str, settings: Mapping[str, Any]) -> Storage:
-    """Return the storage of a registered kind; ``settings`` are the catalogue row's. KeyError for another kind."""
-    return STORAGES[kind](settings)
+def get_storage(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> Storage:
+    """Return the storage of a registered kind. Contacts nothing; ``ValidationFailed`` for what cannot be one."""
+    find_kind(kind)
+    return STORAGES[kind](settings, secrets or {})
