@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from project.catalogue import catalogue
 from project.home import for_cron, secret, usable
+from project.queues import redis_url, rq_queues, site, tasks
 from project.variables import encryption_key, flag, log_level, number, one_of, time_zone
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -98,7 +99,12 @@ CATALOGUE_URL = env.str("DBADMIN_DATABASE_URL", default="") or env.str("DATABASE
 DATABASES = {"default": catalogue(CATALOGUE_URL, HOME / "catalogue.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["long", "short"]}}
+# The bell that wakes workers: rows in the catalogue, or Redis for workers on many machines.
+REDIS_URL = redis_url(env, "DBADMIN_REDIS_URL")
+TASKS = {"default": tasks(REDIS_URL)}
+RQ_QUEUES = rq_queues(REDIS_URL)
+# The site whose databases the workers of this machine are for.
+SITE = site(env, "DBADMIN_SITE")
 # One line, forever: schedules are rows in the catalogue, so that the crontab never has to change.
 CRONJOBS = [("* * * * *", "dbadmin.cron.tick")]
 CRONTAB_COMMENT = f"dbadmin {hashlib.sha256(str(HOME).encode()).hexdigest()[:12]}"

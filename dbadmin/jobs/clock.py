@@ -8,13 +8,14 @@ from pathlib import Path
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
-from django_tasks_db.models import DBTaskResult
 
 from dbadmin import audit
 from dbadmin.backups import spool, undo, uploads
 from dbadmin.choices import JobKind, JobState
 from dbadmin.exceptions import Refused
-from dbadmin.jobs import bell, unheard
+from dbadmin.jobs import bell, workers
+from dbadmin.jobs.bells.base import Bell, Unreachable
+from dbadmin.jobs.copying import ask_for_copies
 from dbadmin.jobs.queue import enqueue
 from dbadmin.jobs.reaper import reap
 from dbadmin.models import Database, Job
@@ -34,6 +35,7 @@ def tick(now: datetime) -> list[Job]:
     undo.settle_unfinished()
     undo.forget_ways_back(now)
     made = [job for kind in EVERY for job in ask_for_due(kind, now)]
+    made += ask_for_copies(now)
     ring_again(now)
     prune(now)
     remove_strays(now)
@@ -65,18 +67,22 @@ def _ask(kind: JobKind, pk: int, now: datetime) -> Job | None:
 def ring_again(now: datetime) -> None:
     """Ring for jobs that have waited a while and that no bell in the queue stands for, such as after a crash."""
     waiting = Job.objects.filter(state=JobState.QUEUED, created_at__lt=now - UNHEARD_AFTER)
-    ready = DBTaskResult.objects.ready()
-    for pk, kind in waiting.values_list("pk", "kind"):
-        if not ready.filter(args_kwargs={"args": [pk], "kwargs": {}}).exists():
-            unheard.report(pk)
-            bell.ring(pk, kind)
+    jobs = list(waiting.select_related("database").defer("traceback"))
+    try:
+        standing = bell.standing() if jobs else set()
+    except Unreachable:
+        return  # healthz and the page of workers say so; what waits goes on waiting
+    for job in jobs:
+        if Bell(job.pk, bell.queue_of(job.kind, job.database.site)) not in standing:
+            bell.report(job.pk)
+            if not bell.ring(job):
+                return
 
 
 def prune(now: datetime) -> None:
-    """Forget bells, and jobs that only looked, after a day; those that could not look after a month."""
-    DBTaskResult.objects.finished().filter(finished_at__lt=now - KEEP).delete()
-    # A worker that died leaves its bell running for ever; the job behind it has been reaped long ago.
-    DBTaskResult.objects.running().filter(started_at__lt=now - 7 * KEEP).delete()
+    """Forget bells, workers, and jobs that only looked, after a day; those that could not look after a month."""
+    bell.bells().prune(now)
+    workers.forget(now)
     looked = Job.objects.filter(kind__in=EVERY)
     looked.filter(state=JobState.SUCCEEDED, finished_at__lt=now - KEEP).delete()
     looked.filter(finished_at__lt=now - KEEP_FAILED).delete()

@@ -11,9 +11,10 @@ from django.db import InterfaceError, OperationalError, connection, connections
 
 from dbadmin.choices import JobKind, JobState
 from dbadmin.exceptions import Cancelled, DbadminError, Refused
-from dbadmin.jobs import queue
+from dbadmin.jobs import bell, queue
 from dbadmin.jobs.handlers import HANDLERS
 from dbadmin.jobs.lease import LEASE, Lease, Worker
+from dbadmin.jobs.presence import listens_to
 from dbadmin.jobs.progress import JobProgress
 from dbadmin.models import Job
 from dbadmin.progress import Progress
@@ -23,7 +24,7 @@ from dbadmin.text import Text, verbatim
 def execute(job_id: int) -> None:
     """Work on a job if it is waiting, in a worker. Every failure ends in the row; nothing is raised."""
     try:
-        if job := queue.claim(job_id, Worker.current()):
+        if _belongs_here(job_id) and (job := queue.claim(job_id, Worker.current())):
             _work_until_told(job)
     finally:
         # The worker marks its own row next. On a connection that died meanwhile this would end the worker.
@@ -45,6 +46,17 @@ def run_now(job: Job, *, echo: Progress | None = None) -> Job:
         raise
     claimed.refresh_from_db()
     return claimed
+
+
+def _belongs_here(job_id: int) -> bool:
+    """Look whether its database is still at a site of this worker; if not, have one of its own site woken."""
+    job = Job.objects.select_related("database").filter(pk=job_id, state=JobState.QUEUED).first()
+    if job is None:
+        return False
+    if listens_to(bell.queue_of(job.kind, job.database.site)):
+        return True
+    bell.ring(job)
+    return False
 
 
 def _work_until_told(job: Job) -> None:

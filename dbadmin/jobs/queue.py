@@ -26,6 +26,7 @@ ACTIONS = {
     JobKind.VERIFY: "backup.verify",
     JobKind.DRILL: "drill.run",
     JobKind.COMPARE: "backup.compare",
+    JobKind.COPY: "backup.copy",
     JobKind.HEALTH: "health.run",
     JobKind.HISTORY: "migrations.read",
 }
@@ -37,6 +38,7 @@ RUNNING_WORDS = {
     JobKind.VERIFY: Text("Verifying a backup"),
     JobKind.DRILL: Text("A drill"),
     JobKind.COMPARE: Text("A comparison"),
+    JobKind.COPY: Text("Copying to storages"),
     JobKind.HEALTH: Text("A health check"),
     JobKind.HISTORY: Text("Reading the migration history"),
 }
@@ -134,7 +136,7 @@ def repeat(job: Job) -> Job | None:
                 attempt=job.attempt + 1,
                 retry_of=job,
             )
-            transaction.on_commit(partial(ring_bell, again.pk, again.kind))
+            transaction.on_commit(partial(ring_bell, again))
     except IntegrityError:
         return None
     return again
@@ -149,7 +151,7 @@ def _create(
     if actor != audit.SYSTEM:  # every five minutes the clock asks for checks; nobody did anything
         audit.record(actor, ACTIONS[kind], database, reason=reason, job=job.pk, **params)
     if ring:
-        transaction.on_commit(partial(ring_bell, job.pk, job.kind))
+        transaction.on_commit(partial(ring_bell, job))
     return job
 
 

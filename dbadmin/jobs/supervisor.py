@@ -17,6 +17,7 @@ from typing import IO, TextIO
 
 from django.conf import settings
 
+from dbadmin.jobs.bell import LONG, SHORT, queues_of
 from dbadmin.process import Command, end_group
 
 POLL_SECONDS = 0.2
@@ -53,16 +54,25 @@ class Child:
 
 
 def dashboard_children(bind: str, *, long_workers: int) -> tuple[Child, ...]:
-    """Return the web server, which may start first, and everything that works behind it."""
-    workers = worker_children(long_workers=long_workers)
+    """Return the web server, which may start first, and everything that works behind it.
+
+    On a machine of a site the workers take its jobs first, then those of databases without a site.
+    """
+    workers = worker_children(long_workers=long_workers, site=settings.SITE, also_general=True)
     return (web_child(bind), *(replace(worker, wait_seconds=WEB_FIRST_SECONDS) for worker in workers))
 
 
-def worker_children(*, long_workers: int, tick_seconds: int = TICK_SECONDS) -> tuple[Child, ...]:
-    """Workers for long work, one for short work that never waits behind it, and the clock."""
-    long = (_worker(f"long-{number}", "long") for number in range(1, long_workers + 1))
+def worker_children(
+    *, long_workers: int, tick_seconds: int = TICK_SECONDS, site: str = "", also_general: bool = False
+) -> tuple[Child, ...]:
+    """Workers for long work, one for short work that never waits behind it, and the clock.
+
+    They take the jobs of databases at ``site``, with ``also_general`` also of those without a site.
+    """
+    long, short = (queues_of(kind, site=site, also_general=also_general) for kind in (LONG, SHORT))
+    for_long_work = (_worker(f"long-{number}", long) for number in range(1, long_workers + 1))
     clock = Child(name="clock", argv=_manage("tick", "--every", str(tick_seconds)))
-    return (*long, _worker("short", "short"), clock)
+    return (*for_long_work, _worker("short", short), clock)
 
 
 def web_child(bind: str) -> Child:
@@ -72,9 +82,11 @@ def web_child(bind: str) -> Child:
     return Child(name="web", argv=argv, death_signal="TERM")
 
 
-def _worker(name: str, queue: str) -> Child:
-    options = ("--queue-name", queue, "--no-reload", "--no-startup-delay", "--skip-checks", "--verbosity", "0")
-    return Child(name=name, argv=_manage("db_worker", *options))
+def _worker(name: str, queues: Sequence[str]) -> Child:
+    if settings.REDIS_URL:
+        return Child(name=name, argv=_manage("redis_worker", *queues))
+    options = ("--no-reload", "--no-startup-delay", "--skip-checks", "--verbosity", "0")
+    return Child(name=name, argv=_manage("db_worker", "--queue-name", ",".join(queues), *options))
 
 
 def _manage(*arguments: str) -> tuple[str, ...]:

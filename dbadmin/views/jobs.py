@@ -16,7 +16,7 @@ from dbadmin.choices import Scope
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.filters import JobFilter
 from dbadmin.jobs import queue
-from dbadmin.jobs.unheard import could_not_run
+from dbadmin.jobs.bell import could_not_run
 from dbadmin.models import Job, JobLogLine
 from dbadmin.views.access import requires
 from dbadmin.views.failures import failed

@@ -73,7 +73,7 @@ def test_kill_9_of_the_supervisor_takes_the_children_along(job: Job, storage: St
         assert worker in started
         supervisor.kill()
         until(lambda: not any(is_alive(pid) for pid in started), seconds=10)
-    assert reap(timezone.now()) == [job]
+    assert job in reap(timezone.now())  # a health check may have been running, too
     assert nothing_is_left(storage)
 
 

@@ -1,0 +1,1 @@
+"""The queues that carry the bells: rows of the catalogue, or Redis."""
