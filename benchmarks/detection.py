@@ -145,7 +145,7 @@ class Bench:
         from dbadmin.backups.take import take_backup
         from dbadmin.progress import Silent
 
-        return take_backup(database=database, storage=self.storage, scope="full", progress=Silent())
+        return take_backup(database=database, storages=[self.storage], scope="full", progress=Silent())
 
     def path(self, backup: Any, name: str = "backup.tar") -> Path:
         return self.folder / "archives" / backup.key / name

@@ -144,7 +144,7 @@ def drills(connection: Any, folder: Path, runs: int) -> dict[str, Any]:
         engine="postgresql", settings=settings,
     )  # fmt: skip
     storage = Storage.objects.create(name="bench", settings={"path": str(folder / "archives")})
-    backup = take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    backup = take_backup(database=database, storages=[storage], scope="full", progress=Silent())
     plain, whole = [], []
     for _ in range(runs):
         plain.append(plain_restore(backup, folder))

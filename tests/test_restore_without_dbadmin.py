@@ -38,7 +38,7 @@ def follow(name: str, backup: Backup, folder: Path, **variables: str) -> None:
 
 
 def back_up(database: Database, folder: Path) -> Backup:
-    return take_backup(database=database, storage=make_storage(folder), scope="full", progress=Silent())
+    return take_backup(database=database, storages=[make_storage(folder)], scope="full", progress=Silent())
 
 
 @pytest.mark.django_db

@@ -11,7 +11,7 @@ from typing import Any
 
 from dbadmin.archives.manifest import ARCHIVE_NAME, Member
 from dbadmin.progress import Progress
-from dbadmin.storages.base import CHUNK, Storage
+from dbadmin.storages.base import CHUNK, Storage, StoredObject
 from dbadmin.text import Text
 
 BLOCK = tarfile.BLOCKSIZE
@@ -40,11 +40,13 @@ class ArchiveWriter:
         """The hash of the whole tar, in hexadecimal."""
         return self._whole.hexdigest()
 
-    def write(self, storage: Storage, prefix: str) -> None:
+    def write(self, storage: Storage, prefix: str) -> StoredObject:
         """Store the archive; raises ``StorageError`` or ``Cancelled`` and then leaves nothing behind."""
         total = sum(path.stat().st_size for path in self._files)
         self.progress.phase(Text("Storing the archive"), total=total)
-        storage.write(f"{prefix}/{ARCHIVE_NAME}", self._measured())
+        return storage.write(
+            f"{prefix}/{ARCHIVE_NAME}", self._measured(), expected_size=total + (len(self._files) + 2) * BLOCK
+        )
 
     def _measured(self) -> Iterator[bytes]:
         for chunk in self._tar():

@@ -12,13 +12,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from dbadmin import audit
-from dbadmin.archives.reader import unpack
+from dbadmin.backups.reading import require_stored, unpack
 from dbadmin.backups.spool import spool
-from dbadmin.backups.verify import mark_damaged, require_stored, trusted_manifest
 from dbadmin.choices import ComparisonState
 from dbadmin.engines.base import DATA, FULL, SCHEMA
 from dbadmin.engines.comparing import ADDED, CHANGED, REMOVED, Changes, Compared
-from dbadmin.exceptions import CorruptArchive, Refused
+from dbadmin.exceptions import Refused
 from dbadmin.facts import Facts
 from dbadmin.models import Backup, Comparison, Database, Job
 from dbadmin.progress import Progress
@@ -154,14 +153,7 @@ def _recorded(backup: Backup) -> _Side:
 
 
 def _unpacked(backup: Backup, folder: Path, progress: Progress) -> _Side:
-    folder.mkdir()
-    backend = backup.storage.backend()
-    try:
-        manifest = trusted_manifest(backup, backend)
-        unpack(backend, backup.key, manifest, folder, progress)
-    except CorruptArchive:
-        mark_damaged(backup)
-        raise
+    manifest = unpack(backup, folder, progress)
     return _Side(facts=manifest.facts, scope=manifest.scope, folder=folder, client_version=manifest.client_version)
 
 

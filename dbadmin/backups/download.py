@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,13 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dbadmin.archives.manifest import ARCHIVE_NAME
-from dbadmin.archives.reader import unpack
 from dbadmin.backups import spool
-from dbadmin.backups.verify import mark_damaged, require_stored, trusted_manifest
-from dbadmin.exceptions import CorruptArchive, Refused, StorageError
+from dbadmin.backups.reading import read, require_stored, unpack
+from dbadmin.exceptions import Refused, StorageError
 from dbadmin.models import Backup
 from dbadmin.progress import Progress
 from dbadmin.storages.base import CHUNK
+from dbadmin.storages.base import Storage as StorageBackend
 from dbadmin.text import Text
 
 
@@ -30,15 +31,19 @@ class Download:
 
 def archive(backup: Backup) -> Download:
     """Return the tar straight from the storage; ``StorageError`` when it is not there or not as long as it was."""
-    require_stored(backup)
-    backend, key = backup.storage.backend(), f"{backup.key}/{ARCHIVE_NAME}"
-    found = backend.stat(key)
-    if found is None or found.size != backup.size:
-        raise StorageError(
-            Text("The storage has no archive “{key}” of {size} bytes.", key=key, size=backup.size),
-            Text("It may have been moved, cut or deleted outside dbadmin. Choose another backup."),
-        )
-    return Download(name=f"{backup.key.replace('/', '-')}.tar", size=backup.size, chunks=backend.open(key))
+    key = f"{backup.key}/{ARCHIVE_NAME}"
+
+    def opened(backend: StorageBackend) -> Iterator[bytes]:
+        found = backend.stat(key)
+        if found is None or found.size != backup.size:
+            raise StorageError(
+                Text("The storage has no archive “{key}” of {size} bytes.", key=key, size=backup.size),
+                Text("It may have been moved, cut or deleted outside dbadmin. Choose another backup."),
+            )
+        return begun(backend.open(key))
+
+    chunks = read(backup, opened)
+    return Download(name=f"{backup.key.replace('/', '-')}.tar", size=backup.size, chunks=chunks)
 
 
 def plain_sql(backup: Backup, progress: Progress) -> Path:
@@ -70,19 +75,19 @@ def stream(path: Path) -> Download:
 
 
 def _export(backup: Backup, unpacked: Path, progress: Progress) -> Path:
-    backend = backup.storage.backend()
-    unpacked.mkdir(mode=0o700)
-    try:
-        unpack(backend, backup.key, trusted_manifest(backup, backend), unpacked, progress)
-    except CorruptArchive:
-        mark_damaged(backup)
-        raise
+    unpack(backup, unpacked, progress)
     path = backup.database.adapter.export_sql(spool=unpacked, client_version=backup.client_version, progress=progress)
     if path is None:
         raise Refused(
             Text("{engine} has no plain SQL.", engine=backup.database.adapter.label), Text("Download the archive.")
         )
     return path
+
+
+def begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Have the first chunk read now, while there is still another copy to go to."""
+    first = next(chunks, b"")
+    return itertools.chain((first,), chunks)
 
 
 def _read(file: BinaryIO) -> Iterator[bytes]:

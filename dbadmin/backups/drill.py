@@ -14,14 +14,13 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.archives.manifest import Manifest
-from dbadmin.archives.reader import unpack
 from dbadmin.backups.assertions import ask
+from dbadmin.backups.reading import unpack
 from dbadmin.backups.restore import comparable
 from dbadmin.backups.spool import spool
-from dbadmin.backups.verify import mark_damaged, require_stored, trusted_manifest
 from dbadmin.choices import DrillKind, DrillState, Verdict
 from dbadmin.engines.base import DATA, SCHEMA, Engine, Examination, ReportLine, RestoreOptions
-from dbadmin.exceptions import CorruptArchive, DbadminError, Refused
+from dbadmin.exceptions import DbadminError, Refused
 from dbadmin.facts import Difference, Facts
 from dbadmin.models import Backup, Drill, Job
 from dbadmin.progress import Progress
@@ -102,14 +101,7 @@ class _Drilling:
             self._examine(target)
 
     def _unpack(self, archive: Path) -> Manifest:
-        require_stored(self.backup)
-        backend = self.backup.storage.backend()
-        try:
-            manifest = trusted_manifest(self.backup, backend)
-            unpack(backend, self.backup.key, manifest, archive, self.progress)
-        except CorruptArchive:
-            mark_damaged(self.backup)
-            raise
+        manifest = unpack(self.backup, archive, self.progress)
         self._note(Text("Archive"), Verdict.OK, Text("Every byte is as it was stored."))
         return manifest
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from dbadmin.archives.manifest import ARCHIVE_NAME, Manifest
 from dbadmin.backups import spool
+from dbadmin.backups.reading import read, require_stored, trusted_manifest
 from dbadmin.backups.restore import new_target
-from dbadmin.backups.verify import require_stored, trusted_manifest
 from dbadmin.choices import BackupState, EngineName, Scope, Verdict
 from dbadmin.engines.postgresql import clients
 from dbadmin.exceptions import CorruptArchive, DbadminError, StorageError
 from dbadmin.models import Backup, Database
+from dbadmin.storages.base import Storage as StorageBackend
 from dbadmin.text import Text
 
 
@@ -93,8 +94,11 @@ class Looking:
     def archive(self) -> Item:
         """It has to be there, whole and the catalogue's."""
         require_stored(self.backup)
-        backend = self.backup.storage.backend()
-        self.manifest = trusted_manifest(self.backup, backend)
+        self.manifest = read(self.backup, self._whole)
+        return ok(Text("It is in its storage, as long as it was, with a manifest that belongs to it."))
+
+    def _whole(self, backend: StorageBackend) -> Manifest:
+        manifest = trusted_manifest(self.backup, backend)
         stored = backend.stat(f"{self.backup.key}/{ARCHIVE_NAME}")
         if stored is None:
             raise StorageError(
@@ -106,7 +110,7 @@ class Looking:
                 Text("The archive has {found} bytes instead of {known}.", found=stored.size, known=self.backup.size),
                 Text("Choose another backup, and check the disk this one is kept on."),
             )
-        return ok(Text("It is in its storage, as long as it was, with a manifest that belongs to it."))
+        return manifest
 
     def proof(self) -> Item:
         """What is known of its content."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbadmin.archives.reader import unpack
 from dbadmin.backups.preflight import Item, Looking, Preflight, ok
+from dbadmin.backups.reading import unpack
 from dbadmin.backups.rows import in_place, look_at_dependants
 from dbadmin.backups.spool import spool
 from dbadmin.backups.tables import require_tables
@@ -43,12 +43,8 @@ def differences_of_files(backup: Backup, database: Database, names: tuple[str, .
             Text("Compare it with what is there now from the page of the backup."),
         )
     root: Path = database.connection().root
-    backend = backup.storage.backend()
     with spool() as folder:
-        looking = Looking(backup=backup, beside=database, target_name="", keep_owners=True)
-        looking.archive()
-        assert looking.manifest is not None
-        unpack(backend, backup.key, looking.manifest, folder, Silent())
+        unpack(backup, folder, Silent())
         there = [name for name in names if (root / name).is_file()]
         for side, source in (("now", root), ("then", folder / MEMBERS)):
             for name in there:

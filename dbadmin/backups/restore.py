@@ -13,13 +13,12 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.archives.manifest import Manifest
-from dbadmin.archives.reader import unpack
 from dbadmin.backups.places import require_listed
+from dbadmin.backups.reading import unpack
 from dbadmin.backups.spool import spool
-from dbadmin.backups.verify import mark_damaged, require_stored, trusted_manifest
 from dbadmin.choices import RestoreState
 from dbadmin.engines.base import DATA, SCHEMA, Engine, ReportLine, RestoreOptions
-from dbadmin.exceptions import CorruptArchive, DbadminError, Refused
+from dbadmin.exceptions import DbadminError, Refused
 from dbadmin.facts import Difference, Facts
 from dbadmin.models import Backup, Database, Job, Restore
 from dbadmin.progress import Progress
@@ -113,15 +112,7 @@ class Restoring:
 
     def unpack(self, folder: Path, progress: Progress) -> Manifest:
         """Read the archive into ``folder``; a backup that proves damaged is called so."""
-        require_stored(self.backup)
-        backend = self.backup.storage.backend()
-        try:
-            manifest = trusted_manifest(self.backup, backend)
-            unpack(backend, self.backup.key, manifest, folder, progress)
-        except CorruptArchive:
-            mark_damaged(self.backup)
-            raise
-        return manifest
+        return unpack(self.backup, folder, progress)
 
     def restore(
         self, folder: Path, manifest: Manifest, options: RestoreOptions, progress: Progress

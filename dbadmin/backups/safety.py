@@ -18,7 +18,7 @@ def save_before(row: Restore, database: Database, *, without_safety: bool, progr
     progress.phase(Text("Taking a safety backup"))
     try:
         row.safety_backup = take_backup(
-            database=database, storage=row.backup.storage, scope=Scope.FULL, progress=progress, job=job
+            database=database, storages=[row.backup.storage], scope=Scope.FULL, progress=progress, job=job
         )
     except Cancelled:
         raise

@@ -1,11 +1,10 @@
-"""Take a backup: dump, archive, manifest, and only then a row in the catalogue."""
+"""Take a backup: dump once, store it in one storage after the other; with the first there is a row in the catalogue."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -13,64 +12,151 @@ from django.db import transaction
 from django.utils import timezone
 
 from dbadmin import audit
-from dbadmin.archives.manifest import MANIFEST_NAME, Manifest
-from dbadmin.archives.reader import read_manifest, verify
+from dbadmin.archives.manifest import Manifest
 from dbadmin.archives.writer import ArchiveWriter
+from dbadmin.backups import copies
 from dbadmin.backups.spool import require_space, spool
+from dbadmin.backups.storing import Placed, discarded, place, require_room, still_held
+from dbadmin.choices import CopyState
 from dbadmin.engines.base import Dump
-from dbadmin.exceptions import Refused
-from dbadmin.models import Backup, Database, Job, Storage
+from dbadmin.exceptions import Cancelled, DbadminError, Refused, StorageError
+from dbadmin.models import Backup, Copy, Database, Job, Schedule, Storage
 from dbadmin.progress import Progress
 from dbadmin.storages.base import Storage as StorageBackend
 from dbadmin.text import Text
 
 
 def take_backup(
-    *, database: Database, storage: Storage, scope: str, progress: Progress, job: Job | None = None
+    *,
+    database: Database,
+    storages: Sequence[Storage],
+    scope: str,
+    progress: Progress,
+    job: Job | None = None,
+    schedule: Schedule | None = None,
 ) -> Backup:
-    """Dump ``database`` and store it; the returned row exists only because its manifest is stored.
+    """Dump ``database`` and store it in each of ``storages``; the row exists only because a manifest is stored.
 
-    Raises ``DbadminError`` subclasses; then neither the spool nor the storage holds anything of it.
+    A storage that fails does not spoil the others: its copy says why, and when it is tried again (``missing_copies``).
+    When all fail, a ``DbadminError`` subclass is raised and neither the spool nor a storage holds anything of it.
     """
     _require_scope(database, scope)
-    _require_space(database, storage, scope)
-    taking = _Taking(database=database, storage=storage, scope=scope, started_at=timezone.now(), job=job)
+    began = timezone.now()
+    key = f"{database.slug}/{began:%Y%m%dT%H%M%SZ}-{scope}-{secrets.token_hex(4)}"
+    waiting = list(dict.fromkeys(storages))
+    taking = _Taking(
+        database=database, scope=scope, began=began, key=key, waiting=waiting, of=len(waiting), job=job,
+        schedule=schedule, progress=progress,
+    )  # fmt: skip
+    taking.look_ahead()
     with spool(job) as folder:
         dump = database.adapter.dump(
             database.connection(), scope=scope, spool=folder, progress=progress, measuring=database.measuring
         )
         for warning in dump.warnings:
             progress.log(warning, level="warning")
-        return taking.store(folder, dump, progress)
+        return taking.store(folder, dump)
 
 
-@dataclass(frozen=True, kw_only=True)
+def discard_unfinished(job: Job) -> None:
+    """Remove what a job that is over left in storages; where a storage is away, ``DbadminError``, and call it again.
+
+    With a row in the catalogue nothing is removed: what a storage lacks then is a copy that is made later.
+    """
+    traces = job.params
+    if not (begun := traces.get("storing")):
+        return
+    if not Backup.objects.filter(key=traces["key"]).exists():
+        for storage in Storage.objects.filter(pk__in=begun):
+            storage.backend().discard(traces["key"])
+    job.note(storing=[])
+
+
+@dataclass(kw_only=True)
 class _Taking:
+    """One backup on its way. ``waiting``: whose turn is still to come; ``failed``: which have not got it, and why."""
+
     database: Database
-    storage: Storage
     scope: str
-    started_at: datetime
+    began: datetime
+    key: str
+    waiting: list[Storage]
+    of: int
     job: Job | None
+    schedule: Schedule | None
+    progress: Progress
+    failed: dict[Storage, DbadminError] = field(default_factory=dict)
+    begun: list[int] = field(default_factory=list)
+    backup: Backup | None = None
+    manifest: Manifest | None = None
 
-    def store(self, folder: Path, dump: Dump, progress: Progress) -> Backup:
-        progress.check()
-        backend = self.storage.backend()
-        _require_stored_space(backend, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
-        key = self._key()
-        with _nothing_left(backend, key):
-            writer = ArchiveWriter(folder, progress, attributes=dump.attributes)
-            writer.write(backend, key)
-            manifest = self._manifest(dump, writer)
-            backend.write(f"{key}/{MANIFEST_NAME}", [manifest.to_bytes()])
-            # What cannot be read back as it was written never becomes a backup.
-            verify(backend, key, read_manifest(backend, key), progress)
-            return self._catalogue(key, manifest)
+    def look_ahead(self) -> None:
+        """The newest archive tells about how much will be needed; without one nothing is known beforehand."""
+        earlier = Backup.objects.available().filter(database=self.database, scope=self.scope)
+        if (size := earlier.order_by("-finished_at").values_list("size", flat=True).first()) is None:
+            return
+        require_space(size)
+        for storage in self.waiting:
+            try:
+                require_room(storage.backend(), size)
+            except DbadminError as error:
+                self._has_failed(storage, error)
+        self.waiting = [storage for storage in self.waiting if storage not in self.failed]
+        self._require_any_left()
 
-    def _key(self) -> str:
-        key = f"{self.database.slug}/{self.started_at:%Y%m%dT%H%M%SZ}-{self.scope}-{secrets.token_hex(4)}"
-        if self.job is not None:
-            self.job.note(storage=self.storage.pk, key=key)
-        return key
+    def store(self, folder: Path, dump: Dump) -> Backup:
+        """Store what was dumped; once it exists, what is broken off is a copy that is made later."""
+        self.progress.check()
+        while self.backup is None:
+            self._require_any_left()
+            self._try(self.waiting.pop(0), folder, dump)
+        self._note(begun=[])
+        for copy in self.backup.copies.filter(state=CopyState.WAITING).select_related("storage"):
+            copy.backup = self.backup
+            try:
+                self._add(copy, folder, dump)
+            except Cancelled:
+                copies.postpone(self.backup.copies.filter(state=CopyState.WAITING), self.job)
+                raise
+        return self.backup
+
+    def _try(self, storage: Storage, folder: Path, dump: Dump) -> None:
+        self._note(begun=[*self.begun, storage.pk])
+        try:
+            placed = self._place(storage.backend(), folder, dump)
+            self._catalogue(storage, placed)
+        except BaseException as error:  # also when the worker is told to end
+            if discarded(storage, self.key):
+                self._note(begun=[pk for pk in self.begun if pk != storage.pk])
+            if isinstance(error, Cancelled) or not isinstance(error, DbadminError):
+                raise
+            self._has_failed(storage, error)
+
+    def _add(self, copy: Copy, folder: Path, dump: Dump) -> None:
+        try:
+            placed = self._place(copy.storage.backend(), folder, dump)
+            copies.is_stored(copy, placed, self.job)
+        except BaseException as error:
+            # When the job was given up, another one may be storing it by now.
+            if still_held(self.job):
+                discarded(copy.storage, self.key)
+            if isinstance(error, Cancelled) or not isinstance(error, DbadminError):
+                raise
+            copies.has_failed(copy, error)
+            self._has_failed(copy.storage, error)
+
+    def _place(self, backend: StorageBackend, folder: Path, dump: Dump) -> Placed:
+        require_room(backend, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+        writer = ArchiveWriter(folder, self.progress, attributes=dump.attributes)
+        placed = place(
+            backend,
+            self.key,
+            archive=lambda: writer.write(backend, self.key),
+            manifest=lambda: self.manifest or self._manifest(dump, writer),
+            progress=self.progress,
+        )
+        self.manifest = placed.manifest
+        return placed
 
     def _manifest(self, dump: Dump, writer: ArchiveWriter) -> Manifest:
         return Manifest(
@@ -78,7 +164,7 @@ class _Taking:
             application=self.database.application.slug,
             database=self.database.slug,
             scope=self.scope,
-            started_at=self.started_at,
+            started_at=self.began,
             finished_at=timezone.now(),
             server_version=dump.server_version,
             client_version=dump.client_version,
@@ -90,14 +176,17 @@ class _Taking:
         )
 
     @transaction.atomic
-    def _catalogue(self, key: str, manifest: Manifest) -> Backup:
+    def _catalogue(self, storage: Storage, placed: Placed) -> None:
+        """Make the row, and those of all copies: this one, those that failed, those whose turn is still to come."""
         if self.job is not None:
             self.job.require_held()
+        manifest = placed.manifest
         backup = Backup.objects.create(
             database=self.database,
-            storage=self.storage,
+            storage=storage,
             job=self.job,
-            key=key,
+            schedule=self.schedule,
+            key=self.key,
             scope=self.scope,
             started_at=manifest.started_at,
             finished_at=manifest.finished_at,
@@ -111,16 +200,42 @@ class _Taking:
             origin=dict(manifest.origin),
             verified_at=timezone.now(),
         )
+        for failed, error in self.failed.items():
+            copies.has_failed(Copy(backup=backup, storage=failed), error)
+        Copy.objects.bulk_create(
+            Copy(backup=backup, storage=waiting, retry_at=timezone.now()) for waiting in self.waiting
+        )
+        copies.is_stored(Copy(backup=backup, storage=storage), placed)
         audit.record(audit.from_job(self.job), "backup.complete", backup, size=backup.size, rows=backup.row_count)
-        return backup
+        self.backup = backup
 
+    def _note(self, *, begun: list[int]) -> None:
+        """What the job's row names is removed by the reaper when this process dies, and later when it cannot be now."""
+        self.begun = begun
+        if self.job is not None:
+            self.job.note(key=self.key, storing=begun)
 
-def discard_unfinished(job: Job) -> None:
-    """Remove what a backup job that died left in its storage; a completed backup is left alone."""
-    key = job.params.get("key")
-    if not key or Backup.objects.filter(key=key, storage=job.params["storage"]).exists():
-        return
-    Storage.objects.get(pk=job.params["storage"]).backend().discard(key)
+    def _has_failed(self, storage: Storage, error: DbadminError) -> None:
+        self.failed[storage] = error
+        if self.of > 1:  # with a single one the job itself says why
+            line = Text("“{storage}” has not got it: {reason}", storage=storage.name, reason=error.message)
+            self.progress.log(line, level="warning")
+
+    def _require_any_left(self) -> None:
+        if self.waiting:
+            return
+        storage, error = next(iter(self.failed.items()))
+        if len(self.failed) == 1:
+            raise error
+        raise StorageError(
+            Text(
+                "None of {count} storages has got the backup. {storage}: {reason}",
+                count=len(self.failed),
+                storage=storage.name,
+                reason=error.message,
+            ),
+            error.hint,
+        )
 
 
 def _require_scope(database: Database, scope: str) -> None:
@@ -129,36 +244,6 @@ def _require_scope(database: Database, scope: str) -> None:
             Text("{engine} has no backup of scope “{scope}”.", engine=database.adapter.label, scope=scope),
             Text("Possible are: {scopes}.", scopes=", ".join(database.adapter.scopes)),
         )
-
-
-def _require_space(database: Database, storage: Storage, scope: str) -> None:
-    """The newest archive tells about how much will be needed; without one nothing is known beforehand."""
-    newest = Backup.objects.available().filter(database=database, scope=scope).order_by("-finished_at").first()
-    if newest is not None:
-        require_space(newest.size)
-        _require_stored_space(storage.backend(), newest.size)
-
-
-def _require_stored_space(backend: StorageBackend, needed: int) -> None:
-    free = backend.free_bytes()
-    if free is not None and needed > free:
-        raise Refused(
-            Text(
-                "The storage has {free} MB free; about {needed} MB are needed.",
-                free=free // 1_000_000,
-                needed=needed // 1_000_000 + 1,
-            ),
-            Text("Free some space there, or choose another storage."),
-        )
-
-
-@contextmanager
-def _nothing_left(backend: StorageBackend, key: str) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:  # also when the worker is told to end
-        backend.discard(key)
-        raise
 
 
 def _head(schema_head: Mapping[str, list[str]]) -> str:

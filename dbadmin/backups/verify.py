@@ -2,57 +2,66 @@
 
 from __future__ import annotations
 
-from django.utils import timezone
+from collections.abc import Iterable
 
-from dbadmin import audit
-from dbadmin.archives.manifest import Manifest
-from dbadmin.archives.reader import read_manifest, verify
-from dbadmin.choices import BackupState
-from dbadmin.exceptions import CorruptArchive, Refused
-from dbadmin.models import Backup
+from dbadmin.archives.reader import verify
+from dbadmin.backups.copies import HELD, is_sound
+from dbadmin.backups.reading import mark, require_stored, trusted_manifest
+from dbadmin.exceptions import CorruptArchive, DbadminError, StorageError, ValidationFailed
+from dbadmin.models import Backup, Copy
 from dbadmin.progress import Progress
-from dbadmin.storages.base import Storage
 from dbadmin.text import Text
 
 
-def verify_backup(backup: Backup, progress: Progress) -> Backup:
-    """Compare every stored byte with the manifest and the catalogue.
+def verify_backup(backup: Backup, progress: Progress, *, copy: Copy | None = None) -> Backup:
+    """Compare every stored byte of each copy, or of ``copy`` alone, with the manifest and the catalogue.
 
-    Sets ``verified_at`` (and a damaged backup, mended outside, is available again). ``CorruptArchive`` sets the
-    backup damaged; ``StorageError``, such as a disk that is not mounted, says nothing about it.
+    What is found is written to each: sound (also one that was damaged, mended outside), damaged, gone, or nothing but
+    a sentence, such as for a disk that is not mounted. Sets ``verified_at``. When one was not sound, the first
+    ``StorageError`` is raised after all were looked at; ``CorruptArchive`` comes before those that say nothing.
     """
     require_stored(backup)
-    backend = backup.storage.backend()
-    try:
-        verify(backend, backup.key, trusted_manifest(backup, backend), progress)
-    except CorruptArchive:
-        mark_damaged(backup)
-        raise
-    backup.verified_at, backup.state = timezone.now(), BackupState.AVAILABLE
-    backup.save(update_fields=["verified_at", "state"])
+    copies = list(_copies(backup, copy))
+    failures = [(each, error) for each in copies if (error := _failure(each, backup, progress))]
+    backup.refresh_from_db()
+    if failures:
+        raise _summary(failures, of=len(copies))
     return backup
 
 
-def require_stored(backup: Backup) -> None:
-    """Refuse for a backup whose archive was deleted."""
-    if backup.state == BackupState.DELETED:
-        raise Refused(Text("The archive of this backup was deleted."), Text("Choose another backup."))
+def _copies(backup: Backup, chosen: Copy | None) -> Iterable[Copy]:
+    held = Copy.objects.filter(backup=backup, state__in=HELD).select_related("storage")
+    for copy in held.filter(pk=chosen.pk) if chosen else held:
+        copy.backup = backup
+        yield copy
 
 
-def trusted_manifest(backup: Backup, backend: Storage) -> Manifest:
-    """Read the stored manifest; ``CorruptArchive`` when it is not the one the catalogue knows."""
-    manifest = read_manifest(backend, backup.key)
-    expected = (backup.sha256, backup.size, backup.database.engine, backup.scope)
-    if expected != (manifest.archive_sha256, manifest.archive_size, manifest.engine, manifest.scope):
-        raise CorruptArchive(
-            Text("The manifest belongs to another archive than the catalogue says."),
-            Text("Somebody exchanged files in the storage. Choose another backup."),
-        )
-    return manifest
+def _failure(copy: Copy, backup: Backup, progress: Progress) -> DbadminError | None:
+    progress.log(Text("Reading the copy in {storage}", storage=copy.storage.name))
+    try:
+        backend = copy.storage.backend()
+        verify(backend, backup.key, trusted_manifest(backup, backend), progress)
+    except (StorageError, ValidationFailed) as error:
+        mark(copy, error)
+        name, reason = copy.storage.name, error.message
+        progress.log(Text("{storage}: {reason}", storage=name, reason=reason), level="error")
+        return error
+    is_sound(copy)
+    return None
 
 
-def mark_damaged(backup: Backup) -> None:
-    """Note that the archive must not be believed."""
-    backup.state = BackupState.DAMAGED
-    backup.save(update_fields=["state"])
-    audit.record(audit.SYSTEM, "backup.damaged", backup)
+def _summary(failures: list[tuple[Copy, DbadminError]], *, of: int) -> DbadminError:
+    copy, error = min(failures, key=lambda failure: not isinstance(failure[1], CorruptArchive))
+    if of == 1:
+        return error
+    kind = CorruptArchive if isinstance(error, CorruptArchive) else StorageError
+    return kind(
+        Text(
+            "{bad} of {all} copies are not as they were stored. {storage}: {reason}",
+            bad=len(failures),
+            all=of,
+            storage=copy.storage.name,
+            reason=error.message,
+        ),
+        Text("A copy that is damaged or gone is made again from a good one. Check the disk it was kept on."),
+    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 
@@ -12,6 +14,7 @@ from dbadmin.backups.compare import compare_backup
 from dbadmin.backups.drill import drill_backup
 from dbadmin.backups.imports import import_file
 from dbadmin.backups.replace import KEEP_HOURS, replace_with_backup
+from dbadmin.backups.missing import store_missing
 from dbadmin.backups.restore import restore_backup
 from dbadmin.backups.rows import replace_rows
 from dbadmin.backups.tables import place, restore_tables
@@ -19,11 +22,11 @@ from dbadmin.backups.take import take_backup
 from dbadmin.backups.undo import undo_restore
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import ComparisonState, DrillKind, DrillState, JobKind, RestoreMode, RestoreState, Scope
-from dbadmin.exceptions import Refused
+from dbadmin.exceptions import Refused, StorageError
 from dbadmin.health.run import run_checks
 from dbadmin.jobs.queue import enqueue
 from dbadmin.migration_history import read as migration_history
-from dbadmin.models import Backup, Database, Import, Job, Restore, Storage
+from dbadmin.models import Backup, Copy, Database, Import, Job, Restore, Schedule, Storage
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -31,16 +34,36 @@ Handler = Callable[[Job, Progress], Text]
 
 
 def back_up(job: Job, progress: Progress) -> Text:
-    """Parameters: ``scope`` (full), ``storage`` (id; the default one)."""
+    """Parameters: ``scope`` (full), ``storages`` (ids; the default one), ``schedule`` (id of the one that asked)."""
+    storages = _storages(job.params)
     backup = take_backup(
         database=job.database,
-        storage=_storage(job.params.get("storage")),
+        storages=storages,
         scope=job.params.get("scope", Scope.FULL),
         progress=progress,
+        schedule=Schedule.objects.filter(pk=job.params.get("schedule")).first(),
         job=job,
     )
     _look_again(job.database)
-    return Text("Backed up {rows} rows; the archive has {size}.", rows=f"{backup.row_count:,}", size=_size(backup.size))
+    said = Text("Backed up {rows} rows; the archive has {size}.", rows=f"{backup.row_count:,}", size=_size(backup.size))
+    return _with_missing(said, backup, of=len(storages)) if backup.missing_copies else said
+
+
+def copy_missing(job: Job, progress: Progress) -> Text:
+    """No parameters: it makes all copies of the database that are due."""
+    done, failed = store_missing(job.database, progress, job)
+    if failed:
+        first = failed[0]
+        problem = Text("“{storage}” has not got it: {reason}", storage=first.storage.name, reason=first.message)
+        again = min(copy.retry_at for copy in failed if copy.retry_at)
+        hint = Text("It is tried again at {time}.", time=_clock(again))
+        if not done:
+            raise StorageError(problem, hint)
+        return Text(
+            "{done} copies are stored, {failed} are not. {problem} {hint}",
+            done=len(done), failed=len(failed), problem=problem, hint=hint,
+        )  # fmt: skip
+    return Text("{done} copies are stored.", done=len(done)) if done else Text("No copy was missing.")
 
 
 def restore(job: Job, progress: Progress) -> Text:
@@ -72,8 +95,8 @@ def restore(job: Job, progress: Progress) -> Text:
 
 
 def verify(job: Job, progress: Progress) -> Text:
-    """Parameters: ``backup`` (id)."""
-    verify_backup(_backup(job), progress)
+    """Parameters: ``backup`` (id), ``copy`` (id of one; all of them)."""
+    verify_backup(_backup(job), progress, copy=Copy.objects.filter(pk=job.params.get("copy")).first())
     return Text("Every byte of the archive is as it was stored.")
 
 
@@ -160,6 +183,7 @@ HANDLERS: dict[JobKind, Handler] = {
     JobKind.DRILL: drill,
     JobKind.COMPARE: compare,
     JobKind.HEALTH: check_health,
+    JobKind.COPY: copy_missing,
     JobKind.HISTORY: read_history,
 }
 
@@ -213,7 +237,21 @@ def _replace_rows(job: Job, tables: tuple[str, ...], progress: Progress) -> Text
 
 
 def _backup(job: Job) -> Backup:
-    return Backup.objects.select_related("database__application", "storage").get(pk=job.params["backup"])
+    backup = Backup.objects.select_related("database__application", "storage").get(pk=job.params["backup"])
+    if chosen := job.params.get("from_storage"):
+        backup.read_from = Storage.objects.get(pk=chosen)
+    return backup
+
+
+def _with_missing(said: Text, backup: Backup, *, of: int) -> Text:
+    waiting = backup.copies.filter(retry_at__isnull=False).order_by("retry_at").first()
+    return Text(
+        "{said} It is stored in {stored} of {all} storages; the others are tried again from {time} on.",
+        said=said,
+        stored=of - backup.missing_copies,
+        all=of,
+        time=_clock(waiting.retry_at) if waiting and waiting.retry_at else "–",
+    )
 
 
 def _look_again(database: Database) -> None:
@@ -222,11 +260,16 @@ def _look_again(database: Database) -> None:
         enqueue(JobKind.HEALTH, database, actor=audit.SYSTEM)
 
 
-def _storage(pk: int | None) -> Storage:
-    storage = Storage.objects.filter(pk=pk).first() if pk else Storage.default()
-    if storage is None:
+def _storages(params: Mapping[str, Any]) -> list[Storage]:
+    """Those asked for, in that order, without those that were removed since; the default one when none was named."""
+    wanted = list(params.get("storages") or ([params["storage"]] if params.get("storage") else []))
+    registered = {storage.pk: storage for storage in Storage.objects.registered().filter(pk__in=wanted)}
+    found = [registered[pk] for pk in wanted if pk in registered]
+    if not wanted and (default := Storage.default()):
+        found = [default]
+    if not found:
         raise Refused(Text("There is no storage to keep the backup in."), Text("Add a storage, or make one default."))
-    return storage
+    return found
 
 
 def _server(slug: str | None) -> Database | None:
@@ -240,3 +283,7 @@ def _server(slug: str | None) -> Database | None:
 
 def _size(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} KB"
+def _clock(moment: datetime) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M %Z}"
+
+

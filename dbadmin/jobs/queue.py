@@ -14,7 +14,7 @@ from dbadmin.choices import JobKind, JobState
 from dbadmin.exceptions import Cancelled, Refused
 from dbadmin.jobs import lease
 from dbadmin.jobs.bell import ring as ring_bell
-from dbadmin.models import Database, Job
+from dbadmin.models import Backup, Database, Job
 from dbadmin.models.job import WRITERS
 from dbadmin.text import Text
 
@@ -134,6 +134,8 @@ def repeat(job: Job) -> Job | None:
                 requested_by=job.requested_by,
                 actor=job.actor,
                 attempt=job.attempt + 1,
+    if job.kind == JobKind.BACKUP and Backup.objects.filter(job=job).exists():  # only copies of it are missing
+        return None
                 retry_of=job,
             )
             transaction.on_commit(partial(ring_bell, again))

@@ -63,6 +63,9 @@ class Backup(models.Model):
     pin_note = models.CharField(_("why it is kept"), max_length=200, blank=True)
     missing_copies = models.PositiveSmallIntegerField(_("copies not there yet"), default=0)
 
+    # Not stored: the storage that somebody has chosen; only the copy there is read then.
+    read_from: Storage | None = None
+
     objects = BackupQuerySet.as_manager()
 
     class Meta:

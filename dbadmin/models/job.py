@@ -37,7 +37,7 @@ class Job(models.Model):
     ``params`` are what was asked for, and under ``TRACES`` what the work has begun, so that it can be cleaned up.
     """
 
-    TRACES = ("key", "creating")
+    TRACES = ("key", "creating", "storing")
 
     kind = models.CharField(_("kind"), max_length=20, choices=JobKind)
     state = models.CharField(_("state"), max_length=20, choices=JobState, default=JobState.QUEUED)

@@ -14,8 +14,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dbadmin import audit
 from dbadmin.archives.manifest import Member
-from dbadmin.archives.reader import read_manifest
-from dbadmin.backups.verify import require_stored, verify_backup
+from dbadmin.backups.reading import manifest_of
+from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import BackupState, EngineName, JobKind, Scope
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.filters import BackupFilter
@@ -125,7 +125,6 @@ def _tables(found: Backup, text: str) -> dict[str, Any]:
 def _members(found: Backup) -> tuple[tuple[Member, ...], DbadminError | None]:
     """Read the list from the storage; the page has to open when the storage does not answer."""
     try:
-        require_stored(found)
-        return read_manifest(found.storage.backend(), found.key).members, None
+        return manifest_of(found).members, None
     except DbadminError as error:
         return (), error

@@ -25,4 +25,4 @@ def storage(db: None, tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def backup(database: Database, storage: Storage) -> Backup:
-    return take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    return take_backup(database=database, storages=[storage], scope="full", progress=Silent())

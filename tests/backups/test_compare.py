@@ -38,7 +38,7 @@ INSERT INTO log (line) SELECT 'line ' || n FROM generate_series(1, 50) AS n;
 
 
 def take(database: Database, storage: Storage, scope: str = "full") -> Backup:
-    return take_backup(database=database, storage=storage, scope=scope, progress=Silent())
+    return take_backup(database=database, storages=[storage], scope=scope, progress=Silent())
 
 
 def compare(backup: Backup, other: Backup | None = None, *, content: bool = True) -> Comparison:

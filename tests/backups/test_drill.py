@@ -44,11 +44,11 @@ def test_a_file_is_proven_and_nothing_is_left(backup: Backup) -> None:
 
 def test_a_set_of_files_is_proven(storage: Storage, tmp_path: Path) -> None:
     database = files_database(tmp_path / "config")
-    assert drill(take_backup(database=database, storage=storage, scope="full", progress=Silent())).state == "proven"
+    assert drill(take_backup(database=database, storages=[storage], scope="full", progress=Silent())).state == "proven"
 
 
 def test_a_schema_is_proven_without_rows(database: Database, storage: Storage) -> None:
-    row = drill(take_backup(database=database, storage=storage, scope="schema", progress=Silent()))
+    row = drill(take_backup(database=database, storages=[storage], scope="schema", progress=Silent()))
     assert (row.state, row.differences) == (DrillState.PROVEN, [])
 
 
@@ -73,13 +73,13 @@ def test_what_is_otherwise_than_it_was_measured_is_named(
         return replace(dump(self, connection, **options), facts=facts)
 
     monkeypatch.setattr(SQLiteEngine, "dump", lossy)
-    row = drill(take_backup(database=database, storage=storage, scope="full", progress=Silent()))
+    row = drill(take_backup(database=database, storages=[storage], scope="full", progress=Silent()))
     assert row.state == DrillState.DIFFERENT
     assert subject in {difference["subject"] for difference in row.differences}
 
 
 def test_data_alone_is_refused(database: Database, storage: Storage) -> None:
-    backup = take_backup(database=database, storage=storage, scope="data", progress=Silent())
+    backup = take_backup(database=database, storages=[storage], scope="data", progress=Silent())
     with pytest.raises(Refused, match="full backup"):
         drill(backup)
 

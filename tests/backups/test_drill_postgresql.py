@@ -56,7 +56,7 @@ def shop(postgresql: Database) -> Database:
 
 
 def take(database: Database, storage: Storage) -> Backup:
-    return take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    return take_backup(database=database, storages=[storage], scope="full", progress=Silent())
 
 
 def drill(backup: Backup, **options: object) -> Drill:

@@ -39,7 +39,7 @@ def hashed(database: Database, *, seconds: float = 0) -> Database:
 
 
 def take(database: Database, storage: Storage) -> Backup:
-    return take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    return take_backup(database=database, storages=[storage], scope="full", progress=Silent())
 
 
 def sqlite(path: Path, script: str) -> Facts:

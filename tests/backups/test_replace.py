@@ -155,7 +155,7 @@ def folder(tmp_path: Path, storage: Storage) -> Path:
 def set_backup(folder: Path, storage: Storage) -> Backup:
     settings = {"folder": str(folder), "required": ["**/*.json"]}
     database = make_database(engine="files", settings=settings, slug="config")
-    return take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    return take_backup(database=database, storages=[storage], scope="full", progress=Silent())
 
 
 def content(root: Path) -> dict[str, tuple[str, int, int]]:

@@ -123,7 +123,7 @@ def look(target: Target, row: Restore) -> None:
 
 
 def take(database: Database, storage: Storage) -> Backup:
-    return take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    return take_backup(database=database, storages=[storage], scope="full", progress=Silent())
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def live(postgresql: Database) -> Iterator[Database]:
 
 @pytest.fixture
 def first(live: Database, storage: Storage) -> Backup:
-    backup = take_backup(database=live, storage=storage, scope="full", progress=Silent())
+    backup = take_backup(database=live, storages=[storage], scope="full", progress=Silent())
     name = live.connection().dbname
     execute(live, "UPDATE t SET word = 'new'; CREATE TABLE later (id int)")
     execute(live, f"ALTER DATABASE {name} SET statement_timeout = '77s'")

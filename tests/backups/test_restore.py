@@ -32,13 +32,13 @@ def test_a_restored_copy_is_equal(backup: Backup, tmp_path: Path) -> None:
 
 
 def test_a_schema_restored_is_equal_without_rows(database: Database, storage: Storage, tmp_path: Path) -> None:
-    row = restore(take_backup(database=database, storage=storage, scope="schema", progress=Silent()))
+    row = restore(take_backup(database=database, storages=[storage], scope="schema", progress=Silent()))
     assert (row.state, row.differences) == (RestoreState.EXACT, [])
     assert sqlite3.connect(tmp_path / "copy.db").execute("SELECT count(*) FROM releases").fetchone() == (0,)
 
 
 def test_a_copy_that_differs_is_said_to_differ(database: Database, storage: Storage) -> None:
-    backup = take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    backup = take_backup(database=database, storages=[storage], scope="full", progress=Silent())
     manifest = stored(backup, "manifest.json")
     manifest.write_text(manifest.read_text().replace('"releases": 3', '"releases": 4'))
     row = restore(backup)
@@ -66,10 +66,10 @@ def test_a_flipped_byte_stops_the_restore_before_the_target(backup: Backup, tmp_
 
 
 def test_another_backups_manifest_is_not_believed(database: Database, storage: Storage, tmp_path: Path) -> None:
-    one = take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    one = take_backup(database=database, storages=[storage], scope="full", progress=Silent())
     make_sqlite_file(tmp_path / "other.db", rows=9)
     other = take_backup(
-        database=sqlite_database(tmp_path / "other.db"), storage=storage, scope="full", progress=Silent()
+        database=sqlite_database(tmp_path / "other.db"), storages=[storage], scope="full", progress=Silent()
     )
     shutil.copy(stored(other, "manifest.json"), stored(one, "manifest.json"))
     with pytest.raises(CorruptArchive, match="another archive"):
@@ -80,12 +80,12 @@ def test_another_backups_manifest_is_not_believed(database: Database, storage: S
 
 
 @pytest.mark.parametrize("name", ["backup.tar", "manifest.json"])
-def test_a_missing_file_is_named_and_the_backup_not_called_damaged(name: str, backup: Backup, tmp_path: Path) -> None:
+def test_a_missing_file_is_named_and_the_backup_called_vanished(name: str, backup: Backup, tmp_path: Path) -> None:
     stored(backup, name).unlink()
     with pytest.raises(StorageError, match=name):
         restore(backup)
     backup.refresh_from_db()
-    assert backup.state == BackupState.AVAILABLE
+    assert backup.state == BackupState.VANISHED
     assert not (tmp_path / "copy.db").exists()
 
 

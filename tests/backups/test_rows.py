@@ -24,7 +24,7 @@ def put(backup: Backup, *tables: str) -> Restore:
 
 
 def take(database: Database, storage: Storage) -> Backup:
-    return take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    return take_backup(database=database, storages=[storage], scope="full", progress=Silent())
 
 
 def ask(database: Database, query: str) -> list[tuple[Any, ...]]:

@@ -53,7 +53,7 @@ CREATE TABLE other (id int);
 @pytest.mark.postgresql
 def test_tables_come_into_a_schema_of_their_own(postgresql: Database, storage: Storage) -> None:
     execute(postgresql, SCRIPT)
-    backup = take_backup(database=postgresql, storage=storage, scope="full", progress=Silent())
+    backup = take_backup(database=postgresql, storages=[storage], scope="full", progress=Silent())
     execute(postgresql, 'CREATE TABLE before AS TABLE "Odd Name"; DELETE FROM "Odd Name"')
     row = bring(backup, 'public."Odd Name"', "public.other")
     assert row.state == RestoreState.EXACT
@@ -69,7 +69,7 @@ def test_tables_come_into_a_schema_of_their_own(postgresql: Database, storage: S
 @pytest.mark.postgresql
 def test_a_type_that_is_gone_brings_nothing(postgresql: Database, storage: Storage) -> None:
     execute(postgresql, SCRIPT)
-    backup = take_backup(database=postgresql, storage=storage, scope="full", progress=Silent())
+    backup = take_backup(database=postgresql, storages=[storage], scope="full", progress=Silent())
     execute(postgresql, 'DROP TABLE "Odd Name"; DROP TYPE mood')
     with pytest.raises(DbadminError, match="mood"):
         bring(backup, 'public."Odd Name"')

@@ -50,7 +50,7 @@ def test_the_schema_head_is_stored(database: Database, storage: Storage) -> None
         db.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
         db.execute("INSERT INTO alembic_version VALUES ('abc123')")
     db.close()
-    backup = take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    backup = take_backup(database=database, storages=[storage], scope="full", progress=Silent())
     assert backup.schema_head == "alembic:abc123"
 
 
@@ -61,7 +61,7 @@ def test_no_spool_is_left(backup: Backup) -> None:
 @pytest.mark.parametrize("phase", ["Copying the database", "Storing the archive"])
 def test_a_cancelled_backup_leaves_nothing(phase: str, database: Database, storage: Storage) -> None:
     with pytest.raises(Cancelled):
-        take_backup(database=database, storage=storage, scope="full", progress=CancelledAt(phase))
+        take_backup(database=database, storages=[storage], scope="full", progress=CancelledAt(phase))
     assert below(Path(storage.settings["path"])) == []
     assert spools() == []
     assert not Backup.objects.exists()
@@ -70,7 +70,7 @@ def test_a_cancelled_backup_leaves_nothing(phase: str, database: Database, stora
 def test_a_missing_file_leaves_nothing_and_says_so(database: Database, storage: Storage) -> None:
     Path(database.settings["path"]).unlink()
     with pytest.raises(DbadminError, match=r"shop\.db"):
-        take_backup(database=database, storage=storage, scope="full", progress=Silent())
+        take_backup(database=database, storages=[storage], scope="full", progress=Silent())
     assert spools() == []
 
 
@@ -80,30 +80,30 @@ def test_a_manifest_that_cannot_be_stored_takes_the_tar_with_it(
     backend = storage.backend()
     original = type(backend).write
 
-    def full_for_manifests(self: object, key: str, chunks: object) -> object:
+    def full_for_manifests(self: object, key: str, chunks: object, **expected: object) -> object:
         if key.endswith("manifest.json"):
             raise StorageError(Text("No space left."))
-        return original(self, key, chunks)  # type: ignore[arg-type]
+        return original(self, key, chunks, **expected)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(backend), "write", full_for_manifests)
     with pytest.raises(StorageError):
-        take_backup(database=database, storage=storage, scope="full", progress=Silent())
+        take_backup(database=database, storages=[storage], scope="full", progress=Silent())
     assert below(Path(storage.settings["path"])) == []
 
 
 def test_a_file_in_the_way_of_the_storage_is_a_sentence(database: Database, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="Check that the storage's folder"):
-        take_backup(database=database, storage=make_storage(tmp_path / "file"), scope="full", progress=Silent())
+        take_backup(database=database, storages=[make_storage(tmp_path / "file")], scope="full", progress=Silent())
     assert spools() == []
 
 
 def test_space_is_asked_for_before_work_begins(database: Database, storage: Storage) -> None:
     make_backup(database=database, storage=storage, size=10**18)
     with pytest.raises(Refused, match="are needed"):
-        take_backup(database=database, storage=storage, scope="full", progress=Silent())
+        take_backup(database=database, storages=[storage], scope="full", progress=Silent())
 
 
 def test_a_scope_the_engine_does_not_know_is_refused(database: Database, storage: Storage) -> None:
     with pytest.raises(Refused, match="full, schema, data"):
-        take_backup(database=database, storage=storage, scope="globals", progress=Silent())
+        take_backup(database=database, storages=[storage], scope="globals", progress=Silent())

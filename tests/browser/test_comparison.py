@@ -43,7 +43,7 @@ def change(database: Database) -> None:
 
 def compared(database: Database, tmp_path: Path) -> Comparison:
     backup = take_backup(
-        database=database, storage=make_storage(tmp_path / "archives"), scope="full", progress=Silent()
+        database=database, storages=[make_storage(tmp_path / "archives")], scope="full", progress=Silent()
     )
     if database.engine == "sqlite":
         change(database)

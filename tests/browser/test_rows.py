@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 
 def take(database: Database, tmp_path: Path) -> Backup:
     storage = make_storage(tmp_path / "archives", is_default=True)
-    return take_backup(database=database, storage=storage, scope="full", progress=Silent())
+    return take_backup(database=database, storages=[storage], scope="full", progress=Silent())
 
 
 def put_back(page: Page, backup: Backup, name: str) -> Restore:

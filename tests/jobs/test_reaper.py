@@ -82,7 +82,9 @@ def test_a_stranger_with_the_same_pid_is_left_alone(database: Database) -> None:
 
 
 def test_spool_and_half_stored_archive_are_removed(database: Database, storage: Storage) -> None:
-    job = running(database, params={"scope": "full", "storage": storage.pk, "key": "shop/half"})
+    job = running(
+        database, params={"scope": "full", "storages": [storage.pk], "key": "shop/half", "storing": [storage.pk]}
+    )
     (spool.make(job) / "dump").touch()
     archives = Path(storage.settings["path"])
     (archives / "shop" / "half").mkdir(parents=True)
@@ -90,11 +92,11 @@ def test_spool_and_half_stored_archive_are_removed(database: Database, storage: 
     (archives / "shop" / "half" / "backup.tar").touch()
     reap(timezone.now())
     assert below(archives) == [] == spools()
-    assert Job.objects.get(retry_of=job).params == {"scope": "full", "storage": storage.pk}
+    assert Job.objects.get(retry_of=job).params == {"scope": "full", "storages": [storage.pk]}
 
 
 def test_a_backup_that_was_complete_is_kept(database: Database, storage: Storage) -> None:
-    running(database, params={"storage": storage.pk, "key": "shop/done"})
+    running(database, params={"storing": [storage.pk], "key": "shop/done"})
     make_backup(database=database, storage=storage, key="shop/done")
     archives = Path(storage.settings["path"])
     (archives / "shop" / "done").mkdir(parents=True)
@@ -120,6 +122,6 @@ def test_a_half_made_target_is_removed_and_a_restore_never_repeated(
 
 
 def test_what_cannot_be_removed_is_told_in_the_log(database: Database, storage: Storage) -> None:
-    job = running(database, params={"storage": storage.pk, "key": "../outside"})
+    job = running(database, params={"storing": [storage.pk], "key": "../outside"})
     reap(timezone.now())
     assert "Removing what was half done failed" in str(job.log_lines.get())

@@ -1,0 +1,138 @@
+"""The rows that say where a backup's archive lies: which copy is read, which are good, which are still to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from dbadmin import audit
+from dbadmin.backups.storing import Placed, still_held
+from dbadmin.choices import ACTIVE_STATES, BackupState, CopyState
+from dbadmin.exceptions import DbadminError
+from dbadmin.models import Backup, Copy, Job
+from dbadmin.text import Text
+
+BACK_OFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240))
+AFTERWARDS = timedelta(hours=6)
+# A copy that was cancelled by somebody is not begun again under his hands.
+AFTER_CANCEL = timedelta(hours=1)
+# What has been stored once and may be there, good or not.
+HELD = (CopyState.STORED, CopyState.DAMAGED, CopyState.VANISHED)
+# To be made: those that were never stored, and those that were and have to be made again (``retry_at`` is set).
+MISSING = Q(state__in=(CopyState.WAITING, CopyState.FAILED)) | Q(
+    state__in=(CopyState.DAMAGED, CopyState.VANISHED), retry_at__isnull=False
+)
+
+
+def due(now: datetime) -> Iterable[int]:
+    """Return the ids of the databases that have copies to be made now; one query.
+
+    Backups whose own job still stores them are left to it.
+    """
+    waiting = Copy.objects.filter(MISSING, retry_at__lte=now, storage__removed_at=None, backup__in=_in_need())
+    return waiting.values_list("backup__database_id", flat=True).distinct().order_by()
+
+
+def due_of(database_id: int, now: datetime) -> list[Copy]:
+    """Return the copies to be made now, those of the newest backup first."""
+    waiting = Copy.objects.filter(MISSING, retry_at__lte=now, storage__removed_at=None)
+    waiting = waiting.filter(backup__in=_in_need().filter(database=database_id))
+    return list(waiting.select_related("storage", "backup__storage", "backup__database").order_by("-backup", "id"))
+
+
+def next_try(attempts: int, now: datetime) -> datetime:
+    """Return when it is tried again after so many failures: after 1, 5, 15, 60, 240 minutes, then every 6 hours."""
+    return now + (BACK_OFF[attempts - 1] if 0 < attempts <= len(BACK_OFF) else AFTERWARDS)
+
+
+@transaction.atomic
+def is_stored(copy: Copy, placed: Placed, job: Job | None = None) -> None:
+    """Write that it was stored and read back just now; ``Cancelled`` when the job is not the caller's any more."""
+    if job is not None:
+        job.require_held()
+    copy.size, copy.sha256, copy.recipients = placed.size, placed.sha256, list(placed.recipients)
+    copy.state, copy.stored_at = CopyState.STORED, timezone.now()
+    copy.attempts, copy.deleted_at = copy.attempts + 1, None
+    is_sound(copy)
+
+
+def is_sound(copy: Copy) -> None:
+    """Write that every byte was read just now and is as it was stored."""
+    copy.state, copy.verified_at, copy.retry_at, copy.message = CopyState.STORED, timezone.now(), None, Text("")
+    copy.save()
+    Backup.objects.filter(pk=copy.backup_id).update(verified_at=copy.verified_at)
+    settle(copy.backup)
+
+
+def has_failed(copy: Copy, error: DbadminError) -> None:
+    """Write why it could not be stored, and when that is tried again."""
+    if copy.state == CopyState.WAITING:
+        copy.state = CopyState.FAILED
+    copy.attempts, copy.message = copy.attempts + 1, error.message
+    copy.retry_at = next_try(copy.attempts, timezone.now())
+    copy.save()
+    settle(copy.backup)
+
+
+def postpone(waiting: QuerySet[Copy], job: Job | None) -> None:
+    """What somebody has cancelled is not begun again under his hands; what a dead worker has left, at once."""
+    if still_held(job):
+        waiting.update(retry_at=timezone.now() + AFTER_CANCEL)
+
+
+def is_damaged(copy: Copy, error: DbadminError) -> None:
+    """Write that it must not be believed. It is made again when the backup has a good copy, otherwise that is lost."""
+    _is_lost(copy, CopyState.DAMAGED, error)
+
+
+def is_gone(copy: Copy, error: DbadminError) -> None:
+    """Write that its storage answers and has it no more. It is made again when the backup has a good copy."""
+    _is_lost(copy, CopyState.VANISHED, error)
+
+
+@transaction.atomic
+def settle(backup: Backup) -> None:
+    """Bring a backup's state, the copy that is read and the number of missing ones in line with its copies."""
+    row = Backup.objects.select_for_update().get(pk=backup.pk)
+    copies = list(Copy.objects.filter(backup=row).select_related("storage"))
+    good = [copy.storage for copy in copies if copy.state == CopyState.STORED]
+    if good and row.storage not in good:
+        row.storage = good[0]
+    row.state = _state(row, copies)
+    row.missing_copies = Copy.objects.filter(MISSING, backup=row).count()
+    row.save(update_fields=["storage", "state", "missing_copies"])
+    backup.storage, backup.state, backup.missing_copies = row.storage, row.state, row.missing_copies
+
+
+def _in_need() -> QuerySet[Backup]:
+    available = Backup.objects.available().filter(database__removed_at=None)
+    return available.exclude(job__in=Job.objects.filter(state__in=ACTIVE_STATES))
+
+
+@transaction.atomic
+def _is_lost(copy: Copy, state: CopyState, error: DbadminError) -> None:
+    others = Copy.objects.filter(backup=copy.backup_id, state=CopyState.STORED).exclude(pk=copy.pk)
+    copy.state, copy.message = state, error.message
+    copy.retry_at = timezone.now() if others.exists() else None
+    copy.save()
+    audit.record(audit.SYSTEM, f"copy.{state}", copy.backup, storage=copy.storage.name)
+    before = copy.backup.state
+    settle(copy.backup)
+    if copy.backup.state != before:
+        audit.record(audit.SYSTEM, f"backup.{copy.backup.state}", copy.backup)
+
+
+def _state(backup: Backup, copies: list[Copy]) -> str:
+    """What was deleted stays so; a backup is damaged or vanished only when no good copy is left."""
+    states = {copy.state for copy in copies}
+    if backup.state == BackupState.DELETED:
+        return backup.state
+    if CopyState.STORED in states:
+        return BackupState.AVAILABLE
+    if CopyState.DAMAGED in states:
+        return BackupState.DAMAGED
+    return BackupState.VANISHED if CopyState.VANISHED in states else backup.state

@@ -1,0 +1,74 @@
+"""Put an archive into one storage: the tar, the manifest last, and everything read back before it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dbadmin.archives.manifest import MANIFEST_NAME, Manifest
+from dbadmin.archives.reader import read_manifest, verify
+from dbadmin.choices import JobState
+from dbadmin.exceptions import DbadminError, Refused
+from dbadmin.models import Job, Storage
+from dbadmin.progress import Progress
+from dbadmin.storages.base import Storage as StorageBackend
+from dbadmin.storages.base import StoredObject
+from dbadmin.text import Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """The archive as one storage has it now: of what is encrypted, size and hash are the ciphertext's."""
+
+    size: int
+    sha256: str
+    recipients: tuple[str, ...]
+    manifest: Manifest
+
+
+def place(
+    backend: StorageBackend,
+    key: str,
+    *,
+    archive: Callable[[], StoredObject],
+    manifest: Callable[[], Manifest],
+    progress: Progress,
+) -> Placed:
+    """Have ``archive`` write the tar, store the manifest, and read all of it back.
+
+    Raises ``StorageError``, or what was raised by the two; what is there then the caller has to discard.
+    """
+    stored = archive()
+    described = manifest()
+    backend.write(f"{key}/{MANIFEST_NAME}", [described.to_bytes()])
+    # What cannot be read back as it was written never becomes a copy.
+    verify(backend, key, read_manifest(backend, key), progress)
+    return Placed(size=stored.size, sha256=stored.sha256, recipients=(), manifest=described)
+
+
+def discarded(storage: Storage, key: str) -> bool:
+    """Remove what was begun; False when that cannot be done now, so that the caller's row has to keep it in mind."""
+    try:
+        storage.backend().discard(key)
+    except DbadminError:
+        return False
+    return True
+
+
+def still_held(job: Job | None) -> bool:
+    """Whether a job is this process's still; when it was given up, another process may be doing the same by now."""
+    return job is None or Job.objects.filter(pk=job.pk, state=JobState.RUNNING, worker=job.worker).exists()
+
+
+def require_room(backend: StorageBackend, needed: int) -> None:
+    """Refuse when the storage says that it has less than ``needed`` bytes left."""
+    free = backend.free_bytes()
+    if free is not None and needed > free:
+        raise Refused(
+            Text(
+                "The storage has {free} MB free; about {needed} MB are needed.",
+                free=free // 1_000_000,
+                needed=needed // 1_000_000 + 1,
+            ),
+            Text("Free some space there, or choose another storage."),
+        )
