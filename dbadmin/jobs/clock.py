@@ -24,7 +24,7 @@ from dbadmin.models import Database, Job
 EVERY = {JobKind.HISTORY: timedelta(minutes=15), JobKind.HEALTH: timedelta(minutes=5)}
 KEEP = timedelta(days=1)
 KEEP_FAILED = timedelta(days=30)
-UNHEARD_AFTER = timedelta(minutes=1)
+UNHEARD_AFTER = timedelta(seconds=20)
 STRAY_AFTER = timedelta(hours=6)
 SPOOL_NAME = re.compile(r"job-(\d+)-[0-9a-f]+")
 
@@ -67,7 +67,7 @@ def _ask(kind: JobKind, pk: int, now: datetime) -> Job | None:
 def ring_again(now: datetime) -> None:
     """Ring for jobs that have waited a while and that no bell in the queue stands for, such as after a crash."""
     waiting = Job.objects.filter(state=JobState.QUEUED, created_at__lt=now - UNHEARD_AFTER)
-    jobs = list(waiting.select_related("database").defer("traceback"))
+    jobs = list(waiting.select_related("database").defer("traceback").order_by("pk"))
     try:
         standing = bell.standing() if jobs else set()
     except Unreachable:
