@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dbadmin.backups.contents import must_be_in_place
 from dbadmin.backups.preflight import Item, Looking, Preflight, ok
 from dbadmin.backups.replace import require_replaceable
 from dbadmin.choices import EngineName, RestoreState, Verdict
@@ -45,6 +46,14 @@ class _Looking(Looking):
         """The database has to be there, and to be ours to replace."""
         require_replaceable(self.backup, self.beside)
         engine, current = self.beside.adapter, self.beside.connection()
+        if must_be_in_place(self.beside):
+            self.target = current
+            return _warning(
+                Text("{user} may not create databases, so {address} is replaced inside, in one transaction.",
+                     user=current.user, address=self.address),
+                Text("Whoever uses it waits until the end. Nothing is kept beside: the way back is the safety backup. "
+                     "For a short switch and an undo, as a superuser: ALTER ROLE {user} CREATEDB;", user=current.user),
+            )  # fmt: skip
         names = {name: engine.beside_name(current, f"__{name}_0") for name in ("candidate", "kept")}
         engine.intend(current, **names)
         self.target = current

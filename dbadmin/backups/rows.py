@@ -101,7 +101,8 @@ def settle(row: Restore, database: Database, job: Job | None, error: BaseExcepti
         row.way_back = {"database": database.pk, "in_place": True}
         with transaction.atomic():
             close(row, RestoreState.EXACT)
-            audit.record(audit.from_job(job), "restore.rows_replaced", row, target=row.target, tables=row.tables)
+            said = "restore.rows_replaced" if row.tables else "restore.replaced"
+            audit.record(audit.from_job(job), said, row, target=row.target, tables=row.tables)
         return
     row.way_back = {"database": database.pk, "in_place": True}
     if error is not None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.backups.compare import compare_backup
+from dbadmin.backups.contents import must_be_in_place, replace_content
 from dbadmin.backups.drill import drill_backup
 from dbadmin.backups.imports import import_file
 from dbadmin.backups.replace import KEEP_HOURS, replace_with_backup
@@ -113,7 +114,7 @@ def drill(job: Job, progress: Progress) -> Text:
     if row.state == DrillState.PROVEN:
         return Text("Proven: restored in {seconds} s, and everything is equal.", seconds=row.restore_seconds)
     if row.state == DrillState.INCOMPLETE:
-        return Text("Not proven: nothing differs, but not all rows were measured.")
+        return Text("Not proven: nothing differs, but not everything was compared.")
     return Text("Not proven: the drill's page lists what differs.")
 
 
@@ -189,6 +190,8 @@ HANDLERS: dict[JobKind, Handler] = {
 
 
 def _replace(job: Job, progress: Progress) -> Text:
+    if must_be_in_place(job.database):
+        return _replace_inside(job, progress)
     row = replace_with_backup(
         backup=_backup(job),
         database=job.database,
@@ -206,6 +209,19 @@ def _replace(job: Job, progress: Progress) -> Text:
             "{names} in {target} are now what the backup has. It can be undone.", names=names, target=row.target
         )
     return Text("{target} is now exactly what the backup has. It can be undone.", target=row.target)
+
+
+def _replace_inside(job: Job, progress: Progress) -> Text:
+    row = replace_content(
+        backup=_backup(job),
+        database=job.database,
+        keep_owners=job.params.get("keep_owners", True),
+        without_safety=job.params.get("without_safety", False),
+        progress=progress,
+        job=job,
+    )
+    _look_again(job.database)
+    return Text("{target} is now exactly what the backup has. The way back is its safety backup.", target=row.target)
 
 
 def _bring_tables(job: Job, progress: Progress) -> Text:

@@ -15,6 +15,7 @@ from dbadmin.backups.undo import require_undoable, settle_unfinished
 from dbadmin.choices import JobKind, RestoreState, Verdict
 from dbadmin.engines.base import Dump
 from dbadmin.engines.postgresql import PostgreSQLEngine, in_place
+from dbadmin.engines.postgresql.cluster import Cluster
 from dbadmin.exceptions import DatabaseError, Refused
 from dbadmin.models import Backup, Database, Restore, Storage
 from dbadmin.progress import Silent
@@ -66,8 +67,9 @@ def look(database: Database) -> list[Any]:
 
 
 @pytest.fixture
-def modest(postgresql: Database) -> Iterator[Database]:
+def modest(postgresql: Database, server: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A database whose own role may do nothing outside it; its extensions are the superuser's."""
+    monkeypatch.setenv("DBADMIN_POSTGRESQL_BIN", str(server.bin_folder))
     name = postgresql.settings["name"]
     role = f"modest_{name}"
     superuser = dict(postgresql.settings), postgresql.password
@@ -151,7 +153,8 @@ def test_a_copy_that_differs_changes_nothing(
 
 
 def test_what_belongs_to_others_stops_it_and_nothing_changes(modest: Database, backup: Backup) -> None:
-    as_superuser(modest, "CREATE TABLE of_another (id int); GRANT SELECT ON of_another TO PUBLIC")
+    as_superuser(modest, "CREATE SCHEMA others; GRANT USAGE ON SCHEMA others TO PUBLIC")
+    as_superuser(modest, "CREATE TABLE others.t (id int); GRANT SELECT ON others.t TO PUBLIC")
     now = look(modest)
     with pytest.raises(Refused, match="may not remove everything"):
         replaced(backup, modest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import psycopg
@@ -45,15 +45,23 @@ def run_script(
 
 
 class Running:
-    """The file on its way into the server."""
+    """The file on its way into the server. ``skip`` is asked whether to leave a statement out."""
 
-    def __init__(self, session: Session, source: Source, *, keep_owners: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        source: Source,
+        *,
+        keep_owners: bool,
+        skip: Callable[[Statement], bool] = lambda statement: False,
+    ) -> None:
         self.report: list[ReportLine] = []
         self.done = 0
         self.stopped = threading.Event()
         self._left_out = 0
         self._session = session
         self._keep_owners = keep_owners
+        self._skip = skip
         self._source = source
         self._script = Script(
             source.stream,
@@ -66,16 +74,20 @@ class Running:
         """Run it to the end and commit."""
         self._session.execute("SET statement_timeout = 0")
         self._session.execute("BEGIN")
+        self.run_statements()
+        self._session.execute("COMMIT")
+
+    def run_statements(self) -> None:
+        """Run it to the end in the transaction that has begun, which the caller ends."""
         for statement in self._script.statements():
             self._run(statement)
             self.done = self._source.position()
-        self._session.execute("COMMIT")
         if self._left_out:
             message = f"{self._left_out} statements about owners and grants were left out"
             self.report.append(ReportLine(level="info", object="", message=message))
 
     def _run(self, statement: Statement) -> None:
-        if _leaves_transaction(statement) or self._is_unknown_setting(statement):
+        if _leaves_transaction(statement) or self._is_unknown_setting(statement) or self._skip(statement):
             return
         _require_local(statement)
         if not self._keep_owners and _is_about_owners(statement):
