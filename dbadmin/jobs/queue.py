@@ -125,6 +125,8 @@ def repeat(job: Job) -> Job | None:
         return None
     if Job.objects.filter(database=job.database, kind=job.kind, pk__gt=job.pk).exists():
         return None
+    if job.kind == JobKind.BACKUP and Backup.objects.filter(job=job).exists():  # only copies of it are missing
+        return None
     try:
         with transaction.atomic():
             again = Job.objects.create(
@@ -134,8 +136,6 @@ def repeat(job: Job) -> Job | None:
                 requested_by=job.requested_by,
                 actor=job.actor,
                 attempt=job.attempt + 1,
-    if job.kind == JobKind.BACKUP and Backup.objects.filter(job=job).exists():  # only copies of it are missing
-        return None
                 retry_of=job,
             )
             transaction.on_commit(partial(ring_bell, again))
