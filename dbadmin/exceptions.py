@@ -93,10 +93,22 @@ class StorageError(DbadminError):
     label = "StorageError"
 
 
+class StorageUnreachable(StorageError):
+    """A storage did not answer, or the connection to it dropped: trying again later may do."""
+
+    label = "StorageUnreachable"
+
+
 class CorruptArchive(StorageError):
     """What is stored differs from what the manifest says was stored."""
 
     label = "CorruptArchive"
+
+
+class KeyMissing(StorageError):
+    """An archive is encrypted, and no private key at hand opens it."""
+
+    label = "KeyMissing"
 
 
 class CatalogueError(DbadminError):
@@ -112,3 +124,14 @@ class Cancelled(DbadminError):
 
     def __init__(self) -> None:
         super().__init__(Text("The job was cancelled."))
+
+
+class DeadlinePassed(Cancelled):
+    """The job took longer than it may; it is stopped like one that somebody cancels, and has failed."""
+
+    label = "DeadlinePassed"
+
+    def __init__(self, minutes: int) -> None:
+        super().__init__()
+        self.message = Text("It was ended because it took longer than {minutes} minutes.", minutes=minutes)
+        self.hint = Text("Look why it takes so long, or raise the longest duration in its schedule.")
