@@ -18,6 +18,8 @@ VIEWER = frozenset(
         "view_assertion",
         "view_appliedmigration",
         "view_migrationstatus",
+        "view_schedule",
+        "view_retention",
     }
 )
 OPERATOR = VIEWER | {"test_database", "run_backup", "run_drill", "run_checks", "cancel_job", "view_auditevent"}
@@ -36,6 +38,12 @@ ADMIN = OPERATOR | {
     "add_storage",
     "change_storage",
     "delete_storage",
+    "add_schedule",
+    "change_schedule",
+    "delete_schedule",
+    "add_retention",
+    "change_retention",
+    "delete_retention",
 }
 ROLES = {"viewer": VIEWER, "operator": OPERATOR, "admin": ADMIN}
 

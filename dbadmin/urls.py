@@ -23,6 +23,11 @@ from dbadmin.views import (
     registration,
     replacing,
     restores,
+    retentions,
+    schedule_changes,
+    schedules,
+    storage_changes,
+    storages,
 )
 
 urlpatterns = [
@@ -69,6 +74,30 @@ urlpatterns = [
     path("imports/choose/", imports.choose, name="import-choose"),
     path("imports/<int:pk>/", imports.import_, name="import"),
     path("imports/<int:pk>/start/", imports.start, name="import-start"),
+    # Schedules
+    path("schedules/", schedules.schedules, name="schedules"),
+    path("schedules/add/", schedule_changes.add, name="schedule-add"),
+    path("schedules/preview/", schedules.preview, name="schedule-preview"),
+    path("schedules/<int:pk>/", schedules.schedule, name="schedule"),
+    path("schedules/<int:pk>/edit/", schedule_changes.edit, name="schedule-edit"),
+    path("schedules/<int:pk>/toggle/", schedule_changes.toggle, name="schedule-toggle"),
+    path("schedules/<int:pk>/run/", schedule_changes.run, name="schedule-run"),
+    path("schedules/<int:pk>/remove/", schedule_changes.remove, name="schedule-remove"),
+    # Retentions
+    path("retentions/", retentions.retentions, name="retentions"),
+    path("retentions/add/", retentions.add, name="retention-add"),
+    path("retentions/<int:pk>/", retentions.retention, name="retention"),
+    path("retentions/<int:pk>/edit/", retentions.edit, name="retention-edit"),
+    path("retentions/<int:pk>/remove/", retentions.remove, name="retention-remove"),
+    # Storages
+    path("storages/", storages.storages, name="storages"),
+    path("storages/add/", storage_changes.add, name="storage-add"),
+    path("storages/<int:pk>/", storages.storage, name="storage"),
+    path("storages/<int:pk>/edit/", storage_changes.edit, name="storage-edit"),
+    path("storages/<int:pk>/test/", storage_changes.test, name="storage-test"),
+    path("storages/<int:pk>/default/", storage_changes.default, name="storage-default"),
+    path("storages/<int:pk>/remove/", storage_changes.remove, name="storage-remove"),
+    path("storages/<int:pk>/return/", storage_changes.put_back, name="storage-return"),
     # Jobs
     path("jobs/", jobs.jobs, name="jobs"),
     path("jobs/<int:pk>/", jobs.job, name="job"),

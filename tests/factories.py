@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from dbadmin.models import Application, Backup, Copy, Database, Job, Storage
+from dbadmin.models import Application, Backup, Copy, Database, Job, Retention, Schedule, Storage
 
 _numbers = itertools.count(1)
 
@@ -71,3 +71,18 @@ def make_copy(**overrides: Any) -> Copy:
         "attempts": 1,
     }
     return Copy.objects.create(**defaults | overrides)
+
+
+def make_retention(**overrides: Any) -> Retention:
+    return Retention.objects.create(**{"name": f"Retention {next(_numbers)}", "daily": 7} | overrides)
+
+
+def make_schedule(**overrides: Any) -> Schedule:
+    """A schedule of all databases, daily at 03:00 UTC, that is not due yet."""
+    defaults = {
+        "name": f"Schedule {next(_numbers)}",
+        "target": "all",
+        "expression": "0 3 * * *",
+        "next_due_at": timezone.now() + timedelta(hours=1),
+    }
+    return Schedule.objects.create(**defaults | overrides)

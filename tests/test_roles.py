@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from dbadmin.models import Assertion, Comparison, Drill, Import, Restore
 from dbadmin.roles import ROLES
-from tests.factories import make_backup, make_database, make_job
+from tests.factories import make_backup, make_database, make_job, make_retention, make_schedule
 
 ANYONE, STAFF = "anyone", "staff"
 NEEDED = {
@@ -55,6 +55,19 @@ NEEDED = {
     "import-choose": "run_restore",
     "import": "run_restore",
     "import-start": "run_restore",
+    "schedules": "view_schedule",
+    "schedule": "view_schedule",
+    "schedule-add": "add_schedule",
+    "schedule-preview": "change_schedule",
+    "schedule-edit": "change_schedule",
+    "schedule-toggle": "change_schedule",
+    "schedule-run": "run_backup",
+    "schedule-remove": "delete_schedule",
+    "retentions": "view_retention",
+    "retention": "view_retention",
+    "retention-add": "add_retention",
+    "retention-edit": "change_retention",
+    "retention-remove": "delete_retention",
     "jobs": "view_job",
     "job": "view_job",
     "job-live": "view_job",
@@ -108,6 +121,9 @@ def paths(db: None) -> dict[str, str]:
         "job": job.pk,
         "drill": drill.pk,
         "assertion": assertion.pk,
+        "storage": backup.storage_id,
+        "schedule": make_schedule().pk,
+        "retention": make_retention().pk,
     }
 
     def path(key: str, route: str) -> str:

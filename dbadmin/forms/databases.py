@@ -24,7 +24,7 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
         model = Database
         fields = (
             "name", "slug", "application", "environment", "backup_age_hours", "restore_minutes", "facts_level",
-            "facts_seconds", "project_folder",
+            "facts_seconds", "labels", "site", "project_folder",
         )  # fmt: skip
         help_texts = {"slug": _("For addresses, commands and the storage folder. Empty: made of the names.")}
 
@@ -38,6 +38,8 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
         "restore_minutes",
         "facts_level",
         "facts_seconds",
+        "labels",
+        "site",
         "project_folder",
     )
 
@@ -59,6 +61,11 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
         if not self.errors and not data.get("slug"):
             data["slug"] = self._free_slug(f"{data.get('new_application') or data['application']} {data['name']}")
         return data
+
+    def clean_labels(self) -> str:
+        """Write them one way, so that the same ones are given once."""
+        words = self.cleaned_data["labels"].split(",")
+        return ", ".join(dict.fromkeys(word.strip() for word in words if word.strip()))
 
     def clean_restore_minutes(self) -> int:
         """Keep what was, when nothing is given."""

@@ -19,6 +19,8 @@ class Styled(forms.BaseForm):
 def _css(widget: forms.Widget) -> str:
     if isinstance(widget, forms.CheckboxInput):
         return "form-check-input"
+    if isinstance(widget, forms.RadioSelect | forms.CheckboxSelectMultiple):
+        return "form-selectgroup-input"
     return "form-select" if isinstance(widget, forms.Select) else "form-control"
 
 

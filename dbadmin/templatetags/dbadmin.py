@@ -50,6 +50,7 @@ SECTIONS = (
         "dbadmin.view_backup",
         ("backup", "restore", "comparison", "drill"),
     ),
+    Section("schedules", "calendar", gettext_lazy("Schedules"), "dbadmin.view_schedule", ("schedule", "retention")),
     Section("jobs", "list-check", gettext_lazy("Jobs"), "dbadmin.view_job", ("job",)),
     Section("health", "heartbeat", gettext_lazy("Health"), "dbadmin.view_finding", ("health",)),
     Section("migrations", "versions", gettext_lazy("Migrations"), "dbadmin.view_appliedmigration", ("migration",)),

@@ -20,12 +20,14 @@ from dbadmin.overview import schema_heads, with_newest, worst, worst_verdicts
 from dbadmin.strips import strips
 from dbadmin.text import Text
 from dbadmin.timeline import timeline
+from dbadmin.upcoming import newest_runs, schedules_of, usual_schedules, when
 from dbadmin.views.access import requires
 
 SHOWN = 20
 TABS = {
     "overview": _("Overview"),
     "backups": _("Backups"),
+    "schedules": _("Schedules"),
     "health": _("Health"),
     "migrations": _("Migrations"),
     "settings": _("Settings"),
@@ -87,6 +89,8 @@ def _content_of(tab: str, found: Database) -> dict[str, Any]:
         return {"events": timeline(found), "days": strips(timezone.now()).get(found.pk, [])}
     if tab == "backups":
         return {"backups": Backup.objects.listed().filter(database=found).order_by("-finished_at")[:SHOWN]}
+    if tab == "schedules":
+        return _schedules_of(found)
     if tab == "health":
         return {"results": found.check_results.all(), "findings": Finding.objects.open().filter(database=found)}
     if tab == "migrations":
@@ -95,6 +99,18 @@ def _content_of(tab: str, found: Database) -> dict[str, Any]:
         "settings": as_lines(found.settings),
         "is_environment": found.source == Source.ENVIRONMENT,
         "assertions": found.assertions.all(),
+    }
+
+
+def _schedules_of(found: Database) -> dict[str, Any]:
+    """Read its schedules with the newest run of each, and the newest runs of all of them."""
+    schedules = schedules_of(found)
+    last = newest_runs(found, schedules)
+    runs = found.schedule_runs.select_related("schedule", "job").order_by("-due_at", "-id")
+    return {
+        "rows": [{"schedule": each, "when": when(each), "last": last.get(each.pk)} for each in schedules],
+        "runs": runs[:SHOWN],
+        "templates": usual_schedules(),
     }
 
 

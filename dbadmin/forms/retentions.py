@@ -1,0 +1,49 @@
+"""What a retention keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from dbadmin.forms.styles import Styled
+from dbadmin.models import Retention
+from dbadmin.templatetags.schedules import RULES
+from dbadmin.timetable import zones
+
+
+class RetentionForm(Styled, forms.ModelForm[Retention]):
+    """Rules as numbers; an empty one is none."""
+
+    class Meta:
+        model = Retention
+        fields = ("name", *RULES, "minimum", "time_zone")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in RULES:
+            self.fields[name].required = False
+        self.fields["time_zone"].widget.attrs |= {"list": "zones", "autocomplete": "off", "spellcheck": "false"}
+
+    def clean(self) -> dict[str, Any]:
+        """Take what is left empty for no rule."""
+        data = super().clean() or {}
+        for name in RULES:
+            if data.get(name) is None and name not in self.errors:
+                data[name] = 0
+        return data
+
+    def clean_minimum(self) -> int:
+        """Never let the last one go."""
+        given = int(self.cleaned_data["minimum"])
+        if given < 1:
+            raise forms.ValidationError(_("At least one good backup stays, always."))
+        return given
+
+    def clean_time_zone(self) -> str:
+        """Need a name that is known."""
+        name = str(self.cleaned_data["time_zone"]).strip()
+        if name not in zones():
+            raise forms.ValidationError(_("There is no such time zone. Write one such as Asia/Tokyo or UTC."))
+        return name

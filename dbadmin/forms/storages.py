@@ -1,0 +1,183 @@
+"""How a storage is described: fields made of what its kind wants to know, and what every kind has.
+
+No form ever shows a secret again: an empty field keeps the stored one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from dbadmin.backups.storage_changes import has_moved
+from dbadmin.backups.storage_places import require_listed
+from dbadmin.backups.storage_use import GIGABYTE
+from dbadmin.exceptions import DbadminError
+from dbadmin.forms.styles import Styled
+from dbadmin.models import EncryptionKey, Storage
+from dbadmin.storages.kinds import BOOLEAN, CHOICE, LINES, NUMBER, Kind, Setting, problems
+
+FORGET = "forget_"
+
+
+class Hidden(forms.Textarea):
+    """Lines that are sent and never shown, not even after a mistake elsewhere in the form."""
+
+    def format_value(self, value: Any) -> str:
+        """Show nothing."""
+        return ""
+
+
+class SettingsForm(Styled, forms.Form):
+    """What a kind of storage wants to know. ``stored`` is the row that is being changed."""
+
+    def __init__(self, data: Any, *, kind: Kind, stored: Storage | None = None) -> None:
+        super().__init__(data, prefix="storage", initial=dict(stored.settings) if stored else {})
+        self.kind, self.stored = kind, stored
+        self._kept = stored.secrets if stored else {}
+        for setting in kind.settings:
+            self.fields[setting.name] = _field(setting, is_stored=setting.name in self._kept)
+            if setting.name in self._kept:
+                label = _("Forget the stored “{name}”").format(name=setting.label)
+                self.fields[FORGET + setting.name] = forms.BooleanField(required=False, label=label)
+        for field in self.fields.values():
+            field.widget.attrs.setdefault(
+                "class", "form-check-input" if isinstance(field, forms.BooleanField) else _css(field)
+            )
+
+    def clean(self) -> dict[str, Any]:
+        """Let the kind judge each value, then see that nobody learns what he should not."""
+        data = super().clean() or {}
+        if self.errors:
+            return data
+        data["settings"], data["secrets"] = self._settings(data), self._secrets(data)
+        for name, problem in problems(self.kind.name, data["settings"], data["secrets"]).items():
+            self.add_error(name if name in self.fields else None, str(problem))
+        if not self.errors and self.moves:
+            self._require_allowed(data)
+        return data
+
+    @property
+    def moves(self) -> bool:
+        """Say whether the address is new; only after ``is_valid()``."""
+        before = self.stored.settings if self.stored else {}
+        return self.stored is None or has_moved(self.kind.name, before, self.cleaned_data["settings"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is stored in clear; only after ``is_valid()``."""
+        return dict(self.cleaned_data["settings"])
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What is stored encrypted; only after ``is_valid()``."""
+        return dict(self.cleaned_data["secrets"])
+
+    def _settings(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Take what was given; stored values without a field are kept."""
+        names = {setting.name for setting in self.kind.settings}
+        unseen = {name: value for name, value in self.initial.items() if name not in names}
+        given = {each.name: data[each.name] for each in self.kind.settings if not each.secret}
+        return unseen | {name: value for name, value in given.items() if value not in ("", None)}
+
+    def _secrets(self, data: Mapping[str, Any]) -> dict[str, str]:
+        kept = {name: value for name, value in self._kept.items() if not data.get(FORGET + name)}
+        given = {each.name: data[each.name] for each in self.kind.settings if each.secret and data[each.name]}
+        return kept | given
+
+    def _require_allowed(self, data: Mapping[str, Any]) -> None:
+        """Nobody gets at a stored secret by pointing dbadmin at a server of his own, nor at any folder of this one."""
+        for name in self._kept:
+            if name in self.fields and data["secrets"].get(name) and not data[name]:
+                self.add_error(name, _("Type it again: the address has changed."))
+        try:
+            require_listed(self.kind.name, data["settings"])
+        except DbadminError as error:
+            raise ValidationError(str(error)) from error
+
+
+def _css(field: forms.Field) -> str:
+    return "form-select" if isinstance(field, forms.ChoiceField) else "form-control"
+
+
+def _field(setting: Setting, *, is_stored: bool) -> forms.Field:
+    common: dict[str, Any] = {"label": str(setting.label), "help_text": str(setting.help), "initial": setting.default}
+    required = setting.required and not is_stored
+    if setting.secret:
+        common["help_text"] = " ".join(
+            part for part in (str(setting.help), _("Stored. Leave it empty to keep it.") if is_stored else "") if part
+        )
+        plain = {"autocomplete": "new-password", "spellcheck": "false"}
+        widget = Hidden(attrs={"rows": 4, **plain}) if setting.form == LINES else forms.PasswordInput(attrs=plain)
+        return forms.CharField(**common, required=required, strip=setting.form != LINES, widget=widget)
+    if setting.form == BOOLEAN:
+        return forms.BooleanField(**common, required=False)
+    if setting.form == CHOICE:
+        choices = [(value, str(label)) for value, label in setting.choices]
+        return forms.ChoiceField(**common, required=required, choices=choices)
+    if setting.form == NUMBER:
+        return forms.IntegerField(**common, required=required, min_value=0)
+    if setting.form == LINES:
+        widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false"})
+        return forms.CharField(**common, required=required, widget=widget)
+    return forms.CharField(
+        **common, required=required, max_length=500, widget=forms.TextInput(attrs={"spellcheck": "false"})
+    )
+
+
+class DetailsForm(Styled, forms.ModelForm[Storage]):
+    """What every kind of storage has."""
+
+    quota = forms.DecimalField(
+        label=gettext_lazy("Room for archives (GB)"),
+        required=False,
+        min_value=Decimal("0.001"),
+        decimal_places=3,
+        max_digits=12,
+        help_text=gettext_lazy("Forecasts count with it; empty: what the storage says is free."),
+    )
+
+    class Meta:
+        model = Storage
+        fields = (
+            "name", "is_offsite", "keys", "retention", "quota", "bandwidth_kilobytes", "cost_per_gigabyte", "currency",
+        )  # fmt: skip
+        widgets = {"keys": forms.CheckboxSelectMultiple}
+        help_texts = {"currency": gettext_lazy("Three letters, such as EUR or JPY.")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.quota_bytes is not None:
+            self.initial["quota"] = f"{self.instance.quota_bytes / GIGABYTE:.3f}".rstrip("0").rstrip(".")
+        self.fields["bandwidth_kilobytes"].required = False
+        chosen = self.instance.keys.values_list("pk", flat=True) if self.instance.pk else ()
+        usable = EncryptionKey.objects.filter(retired_at=None) | EncryptionKey.objects.filter(pk__in=list(chosen))
+        self.fields["keys"].queryset = usable.distinct()  # type: ignore[attr-defined]
+
+    def clean_bandwidth_kilobytes(self) -> int:
+        """Take what is left empty for no limit."""
+        return int(self.cleaned_data["bandwidth_kilobytes"] or 0)
+
+    def clean_currency(self) -> str:
+        """Write it as banks do."""
+        currency = str(self.cleaned_data["currency"]).upper()
+        if currency and not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
+            raise ValidationError(_("Write three letters, such as EUR or JPY."))
+        return currency
+
+    def save(self, commit: bool = True) -> Storage:
+        """Store the quota in bytes."""
+        quota = self.cleaned_data["quota"]
+        self.instance.quota_bytes = None if quota is None else int(quota * GIGABYTE)
+        return super().save(commit)
+
+
+class RemoveForm(Styled, forms.Form):
+    """Taking a storage off the dashboard: why."""
+
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=500)

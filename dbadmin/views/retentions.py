@@ -1,0 +1,97 @@
+"""Retentions: what is kept, for how long, who uses it, and what would go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from dbadmin import audit
+from dbadmin.forms.presets import RETENTIONS, retention_preset
+from dbadmin.forms.retentions import RetentionForm
+from dbadmin.forms.times import places
+from dbadmin.models import Destination, Retention, Storage
+from dbadmin.views.access import requires
+
+
+@requires("dbadmin.view_retention")
+@require_safe
+def retentions(request: HttpRequest) -> HttpResponse:
+    """List the retentions with who uses them."""
+    rows = Retention.objects.annotate(
+        schedule_count=Count("destinations__schedule", distinct=True), storage_count=Count("storages", distinct=True)
+    )
+    return render(request, "dbadmin/retentions.html", {"rows": rows, "presets": RETENTIONS})
+
+
+@requires("dbadmin.view_retention")
+@require_safe
+def retention(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show a retention, who uses it, and what it would let go now."""
+    found = get_object_or_404(Retention, pk=pk)
+    return render(request, "dbadmin/retention.html", {"retention": found, "users": _users(found)})
+
+
+@requires("dbadmin.add_retention")
+@require_http_methods(["GET", "HEAD", "POST"])
+def add(request: HttpRequest) -> HttpResponse:
+    """Make a retention. ``?preset=`` fills the fields in."""
+    initial = retention_preset(request.GET.get("preset", ""))
+    return _edited(request, Retention(), initial=initial, action="retention.add")
+
+
+@requires("dbadmin.change_retention")
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change a retention."""
+    return _edited(request, get_object_or_404(Retention, pk=pk), initial={}, action="retention.change")
+
+
+@requires("dbadmin.delete_retention")
+@require_http_methods(["GET", "HEAD", "POST"])
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Remove a retention that nothing uses."""
+    found = get_object_or_404(Retention, pk=pk)
+    users = _users(found)
+    if request.method == "POST" and not any(users.values()):
+        with transaction.atomic():
+            actor = audit.from_request(request)
+            audit.record(actor, "retention.remove", found, reason=request.POST.get("reason", ""))
+            found.delete()
+        messages.success(request, _("{name} is removed.").format(name=found.name))
+        return redirect("retentions")
+    context = {"retention": found, "users": users, "is_used": any(users.values())}
+    return render(request, "dbadmin/retention_remove.html", context)
+
+
+def _users(found: Retention) -> dict[str, QuerySet[Any]]:
+    """Return what would be judged by it: destinations of schedules, and storages for all other backups."""
+    return {
+        "destinations": Destination.objects.filter(retention=found).select_related("schedule", "storage"),
+        "storages": Storage.objects.filter(retention=found),
+    }
+
+
+def _edited(request: HttpRequest, found: Retention, *, initial: dict[str, Any], action: str) -> HttpResponse:
+    form = RetentionForm(request.POST or None, instance=found, initial=initial)
+    if request.method == "POST" and form.is_valid() and "preview" not in request.POST:
+        with transaction.atomic():
+            saved = form.save()
+            rules = {name: value for name, value in form.cleaned_data.items() if name != "name"}
+            audit.record(audit.from_request(request), action, saved, changed=sorted(form.changed_data), **rules)
+        messages.success(request, _("{name} is saved.").format(name=saved))
+        return redirect("retention", pk=saved.pk)
+    name = Retention.objects.filter(pk=found.pk).values_list("name", flat=True).first()
+    context = {
+        "pk": found.pk,
+        "heading": _("Change {name}").format(name=name) if name else _("Add a retention"),
+        "form": form,
+        "zones": places(),
+    }
+    return render(request, "dbadmin/retention_form.html", context)

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from dbadmin.models import AuditEvent, Database, Job, Schedule, ScheduleRun, Storage
+from dbadmin.text import Text
+from tests.factories import make_backup, make_database, make_retention, make_schedule, make_storage
+
+NIGHT = datetime(2026, 3, 28, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def storage(db: None) -> Storage:
+    return make_storage(is_default=True, name="Cellar")
+
+
+@pytest.fixture
+def shop(db: None) -> Database:
+    return make_database(name="Shop", slug="shop")
+
+
+def make_run(schedule: Schedule, database: Database, **overrides: Any) -> ScheduleRun:
+    defaults = {"due_at": NIGHT, "state": "succeeded"}
+    return ScheduleRun.objects.create(schedule=schedule, database=database, **defaults | overrides)
+
+
+def given(storage: Storage, **overrides: Any) -> dict[str, Any]:
+    daily = {"every": "day", "time": "03:00", "time_zone": "Europe/Berlin"}
+    what = {"name": "Nightly", "kind": "backup", "target": "all", f"storage_{storage.pk}": "on"}
+    return daily | what | overrides
+
+
+def page(client: Client, address: str) -> str:
+    return client.get(address).content.decode()
+
+
+def test_without_a_schedule_the_usual_ones_are_offered(admin: Client, viewer: Client) -> None:
+    assert "Nothing runs by itself yet" in page(viewer, reverse("schedules"))
+    assert "?template=" not in page(viewer, reverse("schedules"))
+    assert "?template=hourly" in page(admin, reverse("schedules"))
+    form = page(admin, reverse("schedule-add") + "?template=hourly")
+    assert 'value="Hourly full backup"' in form
+    assert "Every hour at minute 15" in form
+
+
+def test_the_list_says_what_is_next_in_the_schedule_s_zone(viewer: Client, shop: Database) -> None:
+    due = timezone.now().replace(microsecond=0, second=0, minute=0) + timedelta(hours=30)
+    make_schedule(name="Nightly", time_zone="Asia/Tokyo", next_due_at=due)
+    shown = page(viewer, reverse("schedules"))
+    assert "1 schedule runs; Nightly is next" in shown
+    assert f"{due + timedelta(hours=9):%Y-%m-%d %H:%M} JST" in shown
+    assert "Every day at 03:00" in shown
+
+
+def test_what_was_missed_has_the_button_that_mends_it(operator: Client, shop: Database) -> None:
+    schedule, other = make_schedule(name="Nightly"), make_database(name="Members")
+    make_run(schedule, shop, state="missed", reason=Text("Nothing ran at that time."))
+    make_run(schedule, other, state="failed", due_at=NIGHT - timedelta(days=1))
+    make_run(schedule, other)
+    shown = page(operator, reverse("schedules"))
+    assert "1 schedule was missed or failed" in shown
+    assert "Nothing ran at that time." in shown
+    operator.post(reverse("schedule-run", args=[schedule.pk]), {"only": "unmended"})
+    assert [job.database for job in Job.objects.filter(kind="backup")] == [shop]
+    assert "Nothing was missed" in page(operator, reverse("schedules"))
+
+
+def test_running_now_asks_for_all_databases_and_is_recorded(operator: Client, shop: Database) -> None:
+    schedule = make_schedule(enabled=False)
+    make_database()
+    shown = operator.post(reverse("schedule-run", args=[schedule.pk]), follow=True).content.decode()
+    assert "Asked for 2 runs." in shown
+    assert ScheduleRun.objects.filter(schedule=schedule, state="active").count() == 2
+    assert AuditEvent.objects.filter(action="schedule.run").exists()
+
+
+def test_a_schedule_for_nothing_says_so(operator: Client) -> None:
+    schedule = make_schedule(name="Empty")
+    shown = operator.post(reverse("schedule-run", args=[schedule.pk]), follow=True).content.decode()
+    assert "“Empty” is for no database." in shown
+
+
+def test_the_list_costs_the_same_for_many_runs(viewer: Client, shop: Database) -> None:
+    def cost() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            viewer.get(reverse("schedules"))
+        return len(queries)
+
+    make_run(make_schedule(), shop)
+    first = cost()
+    for number in range(20):
+        schedule = make_schedule()
+        for day in range(20):
+            make_run(schedule, shop, due_at=NIGHT + timedelta(days=day, hours=number))
+    assert cost() == first
+
+
+def test_a_schedule_is_made_changed_and_removed(admin: Client, shop: Database, storage: Storage) -> None:
+    retention = make_retention()
+    admin.post(reverse("schedule-add"), given(storage, **{f"retention_{storage.pk}": retention.pk}))
+    schedule = Schedule.objects.get()
+    assert (schedule.expression, schedule.time_zone, schedule.retries) == ("0 3 * * *", "Europe/Berlin", 2)
+    assert schedule.next_due_at is not None
+    assert schedule.next_due_at > timezone.now()
+    assert schedule.destinations.get().retention == retention
+    backup = make_backup(database=shop, storage=storage, schedule=schedule)
+    address = reverse("schedule-edit", args=[schedule.pk])
+    assert 'value="day" class="form-selectgroup-input" id="id_every_1" checked' in page(admin, address).replace(
+        "required ", ""
+    )
+    changed = {"every": "week", "weekdays": ["1", "3"], "time": "04:30", "target": "databases", "databases": [shop.pk]}
+    admin.post(address, given(storage, **changed))
+    schedule.refresh_from_db()
+    assert (schedule.expression, list(schedule.databases.all())) == ("30 4 * * 1,3", [shop])
+    assert schedule.destinations.get().retention is None
+    assert "All" not in page(admin, reverse("schedule-remove", args=[schedule.pk])).partition("<main")[2]
+    admin.post(reverse("schedule-remove", args=[schedule.pk]), {"reason": "moved"})
+    backup.refresh_from_db()
+    assert (backup.schedule, Schedule.objects.count()) == (None, 0)
+    events = AuditEvent.objects.filter(action__startswith="schedule.").order_by("pk")
+    assert [event.action for event in events] == ["schedule.add", "schedule.change", "schedule.remove"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"every": "cron", "expression": "61 * * * *"}, "“61” is no minute that cron understands."),
+        ({"time_zone": "Mars/Olympus"}, "There is no such time zone."),
+        ({"target": "label"}, "Write the label."),
+        ({"target": "databases"}, "Choose at least one database."),
+        ({"name": ""}, "This field is required."),
+        ({"retries": "-1"}, "greater than or equal to 0"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_saved(
+    admin: Client, storage: Storage, wrong: dict[str, Any], said: str
+) -> None:
+    assert said in admin.post(reverse("schedule-add"), given(storage, **wrong)).content.decode()
+    assert not Schedule.objects.exists()
+
+
+def test_backups_need_a_storage_and_drills_do_not(admin: Client, storage: Storage) -> None:
+    nowhere = given(storage)
+    del nowhere[f"storage_{storage.pk}"]
+    assert "Choose at least one storage" in admin.post(reverse("schedule-add"), nowhere).content.decode()
+    assert admin.post(reverse("schedule-add"), nowhere | {"kind": "drill"}).status_code == 302
+
+
+def test_the_preview_marks_the_night_when_clocks_change(admin: Client, time_machine: Any) -> None:
+    time_machine.move_to(NIGHT, tick=False)
+    asked = {"every": "day", "time": "03:00", "time_zone": "Europe/Berlin"}
+    shown = admin.get(reverse("schedule-preview"), asked).content.decode()
+    assert "Every day at 03:00" in shown
+    assert "2026-03-29 03:00 CEST" in shown
+    assert shown.count("clocks go forward") == 1
+    wrong = admin.get(reverse("schedule-preview"), asked | {"time": ""}).content.decode()
+    assert "Say at what time." in wrong
+
+
+def test_without_script_a_button_previews_and_saves_nothing(admin: Client, storage: Storage) -> None:
+    shown = admin.post(reverse("schedule-add"), given(storage, time="05:45", preview="1")).content.decode()
+    assert "Every day at 05:45" in shown
+    assert "Nothing is saved yet" not in shown
+    assert not Schedule.objects.exists()
+
+
+def test_pausing_and_resuming_are_recorded(admin: Client, shop: Database) -> None:
+    schedule = make_schedule(name="Nightly")
+    address = reverse("schedule-toggle", args=[schedule.pk])
+    for _twice in range(2):
+        admin.post(address, {"enabled": "0"})
+    schedule.refresh_from_db()
+    assert (schedule.enabled, schedule.next_due_at) == (False, None)
+    assert "Nightly is paused" in page(admin, schedule.get_absolute_url())
+    assert admin.post(address, {"enabled": "1", "back": "list"}).headers["Location"] == reverse("schedules")
+    schedule.refresh_from_db()
+    assert schedule.next_due_at is not None
+    events = AuditEvent.objects.filter(action__startswith="schedule.").order_by("pk")
+    assert [event.action for event in events] == ["schedule.pause", "schedule.resume"]
+
+
+def test_runs_are_filtered(viewer: Client, shop: Database) -> None:
+    schedule = make_schedule(time_zone="Europe/Berlin")
+    make_run(schedule, shop, state="missed", reason=Text("Nothing ran at that time."))
+    make_run(schedule, shop, due_at=NIGHT + timedelta(days=2))
+    missed = page(viewer, schedule.get_absolute_url() + "?state=missed")
+    assert "2026-03-28 03:00 CET" in missed
+    assert "2026-03-30 04:00 CEST" not in missed
+    assert "No run is like that" in page(viewer, schedule.get_absolute_url() + "?state=failed")
+
+
+def test_the_database_page_shows_its_schedules(viewer: Client, shop: Database) -> None:
+    Database.objects.filter(pk=shop.pk).update(labels="nightly, eu")
+    every, labelled = make_schedule(name="For all"), make_schedule(name="For eu", target="label", label="eu")
+    make_schedule(name="Not this one", target="label", label="e")
+    make_run(every, shop, state="failed")
+    shown = page(viewer, f"{shop.get_absolute_url()}?tab=schedules")
+    assert every.get_absolute_url() in shown
+    assert labelled.get_absolute_url() in shown
+    assert "Not this one" not in shown
+    assert "Failed" in shown
