@@ -40,6 +40,8 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 POSTGRESQL_BIN = env.list("DBADMIN_POSTGRESQL_BIN", default=[])
 # Where restores asked for on the web may make files and folders, besides near the originals.
 RESTORE_FOLDERS = [folder for folder in env.list("DBADMIN_RESTORE_FOLDERS", default=[]) if folder.startswith("/")]
+# Where storages that are added on the web may be, besides the home folder's archives and beside registered ones.
+STORAGE_FOLDERS = [folder for folder in env.list("DBADMIN_STORAGE_FOLDERS", default=[]) if folder.startswith("/")]
 WORKERS = number(env, "DBADMIN_WORKERS", default=2)
 DUMP_JOBS = number(env, "DBADMIN_DUMP_JOBS", default=2)
 # Folders whose dumps may be imported from the web, and how large an upload may be.

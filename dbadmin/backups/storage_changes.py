@@ -1,0 +1,133 @@
+"""Registering, changing and removing storages. None of these writes or deletes an archive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from dbadmin import audit
+from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
+from dbadmin.backups.storage_use import KEPT
+from dbadmin.choices import CopyState
+from dbadmin.engines.base import ServerInfo, Stage
+from dbadmin.exceptions import DbadminError, Refused
+from dbadmin.models import Copy, Storage
+from dbadmin.storages import get_storage
+from dbadmin.text import Text
+
+ADDRESS = ("path", "bucket", "container", "account", "endpoint", "prefix", "remote", "options")
+
+
+def has_moved(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Say whether two descriptions of a kind of storage name different places."""
+    return any((before.get(name) or "") != (after.get(name) or "") for name in ADDRESS)
+
+
+def require_in_sight(storage: Storage, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+    """Refuse a new address at which archives of the catalogue are missing; the new place is listed for that.
+
+    ``StorageError`` when it cannot be. An archive counts when its manifest and its bytes, in number, are there.
+    """
+    if not has_moved(storage.kind, storage.settings, settings):
+        return
+    kept = Copy.objects.filter(storage=storage, state__in=KEPT).values_list("backup__key", "size")
+    expected = dict(kept)
+    if not expected:
+        return
+    sizes = {each.key: each.size for each in get_storage(storage.kind, settings).list()}
+    missing = [key for key, size in expected.items() if not _is_there(key, size, sizes)]
+    if missing:
+        raise Refused(
+            Text(
+                "Changing the address moves nothing: {missing} of the {all} archives in “{name}” are not at the new "
+                "one, such as {example}.",
+                missing=len(missing),
+                all=len(expected),
+                name=storage.name,
+                example=missing[0],
+            ),
+            Text(
+                "Move them there first, with their names; or add the new place as another storage, let the schedules "
+                "write there, and remove this one."
+            ),
+        )
+
+
+def _is_there(key: str, size: int, sizes: Mapping[str, int]) -> bool:
+    for ending in ("", ".age"):
+        archive, manifest = f"{key}/{ARCHIVE_NAME}{ending}", f"{key}/{MANIFEST_NAME}{ending}"
+        if manifest in sizes and sizes.get(archive) == size:
+            return True
+    return False
+
+
+def try_out(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ServerInfo:
+    """Try stage by stage what backups need of a storage; nothing of it stays there."""
+    backend = get_storage(kind, settings)
+    began = time.monotonic()
+    try:
+        found = next(iter(backend.list()), None) is not None
+        stage = Stage(name=Text("list"), ok=True, milliseconds=(time.monotonic() - began) * 1000)
+    except DbadminError as error:
+        found, milliseconds = False, (time.monotonic() - began) * 1000
+        stage = Stage(name=Text("list"), ok=False, milliseconds=milliseconds, message=error.message, hint=error.hint)
+    return ServerInfo(stages=(stage,), details={"archives": str(found)})
+
+
+def check(storage: Storage) -> ServerInfo:
+    """Try a registered storage, and keep the problem on its page until a later try finds none."""
+    info = try_out(storage.kind, storage.settings, storage.secrets)
+    storage.checked_at = timezone.now()
+    storage.problem = info.failed.message if info.failed else Text("")
+    storage.save(update_fields=["checked_at", "problem"])
+    return info
+
+
+def make_default(storage: Storage, *, actor: audit.Actor) -> None:
+    """Let backups that name no storage go here; ``Refused`` for one that is off the dashboard."""
+    if storage.removed_at is not None:
+        raise Refused(Text("“{name}” is off the dashboard.", name=storage.name), Text("Put it back there first."))
+    with transaction.atomic():
+        Storage.objects.filter(is_default=True).exclude(pk=storage.pk).update(is_default=False)
+        storage.is_default = True
+        storage.save(update_fields=["is_default"])
+        audit.record(actor, "storage.default", storage)
+
+
+def obstacles(storage: Storage) -> Iterator[Text]:
+    """Yield what has to be changed before a storage can be removed."""
+    if storage.is_default:
+        yield Text("It is the default storage. Make another one the default first.")
+    for destination in storage.destinations.select_related("schedule"):
+        yield Text("The schedule “{schedule}” writes here. Give it another storage first.",
+                   schedule=destination.schedule.name)  # fmt: skip
+
+
+def remove(storage: Storage, *, actor: audit.Actor, reason: str) -> None:
+    """Take a storage off the dashboard; its archives stay and can be restored. ``Refused`` says what is in the way."""
+    with transaction.atomic():
+        locked = Storage.objects.select_for_update().get(pk=storage.pk)
+        for obstacle in obstacles(locked):
+            raise Refused(obstacle)
+        if locked.removed_at is None:
+            Storage.objects.filter(pk=storage.pk).update(removed_at=timezone.now())
+            audit.record(actor, "storage.remove", storage, reason=reason)
+
+
+def only_here(storage: Storage) -> int:
+    """Count the backups that can be restored from this storage alone."""
+    kept = Copy.objects.filter(storage=storage, state=CopyState.STORED)
+    elsewhere = Copy.objects.filter(backup=OuterRef("backup"), state=CopyState.STORED).exclude(storage=storage)
+    return kept.exclude(Exists(elsewhere)).count()
+
+
+def put_back(storage: Storage, *, actor: audit.Actor) -> None:
+    """Show a removed storage again; it is written to as soon as something names it."""
+    with transaction.atomic():
+        if Storage.objects.filter(pk=storage.pk, removed_at__isnull=False).update(removed_at=None):
+            audit.record(actor, "storage.return", storage)

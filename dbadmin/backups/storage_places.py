@@ -1,0 +1,60 @@
+"""Which places somebody who is not on this machine may have archives kept in, and read from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from dbadmin.exceptions import Refused
+from dbadmin.models import Storage
+from dbadmin.text import Text
+
+HINT = Text(
+    "Choose a folder inside one of DBADMIN_STORAGE_FOLDERS or beside a registered storage; "
+    "manage.py storages add, on this machine, may use any."
+)
+
+
+def require_listed(kind: str, described: Mapping[str, Any]) -> None:
+    """Refuse folders of this machine that nobody has named for this, by whatever kind of storage they are reached.
+
+    A storage is not only written to: what lies in it is listed, and can be adopted, restored and downloaded.
+    """
+    remote = str(described.get("remote", ""))
+    if kind == "rclone" and remote.endswith(":"):
+        raise Refused(
+            Text("From the web rclone's own configuration is not used: “{remote}” may be any folder.", remote=remote),
+            Text("Describe the remote by its type and options, or add it with manage.py storages add on this machine."),
+        )
+    if kind == "local" or remote == "local":
+        _require_folder(Path(str(described.get("path", ""))))
+
+
+def _require_folder(folder: Path) -> None:
+    real = _real(folder)
+    home = _real(Path(settings.HOME))
+    if real.is_relative_to(home) and not real.is_relative_to(home / "archives"):
+        raise Refused(
+            Text("“{folder}” is inside dbadmin's own home folder.", folder=str(folder)),
+            Text("Its folder “archives” is the only one there that archives are kept in."),
+        )
+    if not any(real == allowed or allowed in real.parents for allowed in _allowed()):
+        raise Refused(Text("From the web nothing is kept in “{folder}”.", folder=str(folder)), HINT)
+
+
+def _allowed() -> Iterator[Path]:
+    yield _real(Path(settings.HOME)) / "archives"
+    yield from (_real(Path(folder)) for folder in settings.STORAGE_FOLDERS)
+    for described in Storage.objects.registered().filter(kind="local").values_list("settings", flat=True):
+        beside = _real(Path(str(described.get("path", "")))).parent
+        # beside something in the root of the machine is the root itself, not everything
+        if beside != Path("/"):
+            yield beside
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
