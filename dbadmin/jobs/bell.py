@@ -24,6 +24,9 @@ QUEUES = {
     JobKind.DRILL: LONG,
     JobKind.COMPARE: LONG,
     JobKind.COPY: LONG,
+    JobKind.EXPIRE: LONG,
+    JobKind.RECONCILE: LONG,
+    JobKind.MAINTENANCE: LONG,
     JobKind.HEALTH: SHORT,
     JobKind.HISTORY: SHORT,
 }

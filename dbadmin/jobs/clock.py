@@ -19,6 +19,7 @@ from dbadmin.jobs.copying import ask_for_copies
 from dbadmin.jobs.queue import enqueue
 from dbadmin.jobs.reaper import reap
 from dbadmin.models import Database, Job
+from dbadmin.jobs.schedules import evaluate
 
 # Histories first: the health checks judge what was read.
 EVERY = {JobKind.HISTORY: timedelta(minutes=15), JobKind.HEALTH: timedelta(minutes=5)}
@@ -34,7 +35,8 @@ def tick(now: datetime) -> list[Job]:
     reap(now)
     undo.settle_unfinished()
     undo.forget_ways_back(now)
-    made = [job for kind in EVERY for job in ask_for_due(kind, now)]
+    made = evaluate(now)
+    made += [job for kind in EVERY for job in ask_for_due(kind, now)]
     made += ask_for_copies(now)
     ring_again(now)
     prune(now)

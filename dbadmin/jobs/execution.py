@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, connections
 
 from dbadmin.choices import JobKind, JobState
-from dbadmin.exceptions import Cancelled, DbadminError, Refused
+from dbadmin.exceptions import Cancelled, DbadminError, DeadlinePassed, Refused
 from dbadmin.jobs import bell, queue
 from dbadmin.jobs.handlers import HANDLERS
 from dbadmin.jobs.lease import LEASE, Lease, Worker
@@ -79,7 +79,10 @@ def _work(job: Job, echo: Progress | None = None) -> None:
 
 def _ending(job: Job, progress: JobProgress) -> dict[str, Any]:
     try:
-        message = HANDLERS[JobKind(job.kind)](job, progress)
+        with offered(queue.identities_of(job)):
+            message = HANDLERS[JobKind(job.kind)](job, progress)
+    except DeadlinePassed as error:
+        return {"state": JobState.FAILED, "message": error.message, "hint": error.hint, "error_class": error.label}
     except Cancelled as error:
         return {"state": JobState.CANCELLED, "message": error.message}
     except DbadminError as error:

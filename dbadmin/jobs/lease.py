@@ -56,13 +56,16 @@ def this_host() -> str:
 class Lease:
     """Renews the lease of a claimed job from a thread of its own while the block runs.
 
-    ``cancelled`` is set when somebody asks the job to stop, ``lost`` when the job was given up by a reaper.
+    ``cancelled`` is set when somebody asks the job to stop, and with ``overdue`` when its deadline is over; ``lost``
+    when the job was given up by a reaper.
     """
 
     def __init__(self, job: Job) -> None:
         self.cancelled = threading.Event()
+        self.overdue = threading.Event()
         self.lost = threading.Event()
         self._held = Job.objects.filter(pk=job.pk, state=JobState.RUNNING, worker=job.worker)
+        self._deadline = job.deadline_at
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"lease-{job.pk}", daemon=True)
 
@@ -92,4 +95,7 @@ class Lease:
 
     def _look(self) -> None:
         if self._held.filter(cancel_requested_at__isnull=False).exists():
+            self.cancelled.set()
+        elif self._deadline is not None and timezone.now() > self._deadline:
+            self.overdue.set()
             self.cancelled.set()

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection
 
-from dbadmin.exceptions import Cancelled
+from dbadmin.exceptions import Cancelled, DeadlinePassed
 from dbadmin.jobs.lease import Lease
 from dbadmin.models import Job, JobLogLine
 from dbadmin.process import start_time
@@ -55,7 +55,9 @@ class JobProgress:
         self._write_when_due()
 
     def check(self) -> None:
-        """Raise when the job was cancelled, or given up by a reaper that took this worker for dead."""
+        """Raise when the job was cancelled, is over its deadline, or given up by a reaper that took us for dead."""
+        if self._lease.overdue.is_set():
+            raise DeadlinePassed(self._job.params.get("deadline_minutes", 0))
         if self._lease.cancelled.is_set() or self._lease.lost.is_set():
             raise Cancelled
         self._write_when_due()

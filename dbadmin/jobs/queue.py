@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -28,6 +30,9 @@ ACTIONS = {
     JobKind.COMPARE: "backup.compare",
     JobKind.COPY: "backup.copy",
     JobKind.HEALTH: "health.run",
+    JobKind.EXPIRE: "retention.apply",
+    JobKind.RECONCILE: "storage.reconcile",
+    JobKind.MAINTENANCE: "maintenance.run",
     JobKind.HISTORY: "migrations.read",
 }
 RUNNING_WORDS = {
@@ -40,6 +45,9 @@ RUNNING_WORDS = {
     JobKind.COMPARE: Text("A comparison"),
     JobKind.COPY: Text("Copying to storages"),
     JobKind.HEALTH: Text("A health check"),
+    JobKind.EXPIRE: Text("Deleting what retention releases"),
+    JobKind.RECONCILE: Text("Looking into the storages"),
+    JobKind.MAINTENANCE: Text("Maintenance"),
     JobKind.HISTORY: Text("Reading the migration history"),
 }
 REPEATABLE = (JobKind.BACKUP, JobKind.VERIFY, JobKind.DRILL, JobKind.COMPARE, JobKind.HEALTH, JobKind.HISTORY)
@@ -100,7 +108,15 @@ def claim(job_id: int, worker: lease.Worker) -> Job | None:
         host=worker.host,
         lease_until=now + lease.LEASE,
     )
-    return Job.objects.select_related("database__application").get(pk=job_id) if taken else None
+    return _with_deadline(Job.objects.select_related("database__application").get(pk=job_id)) if taken else None
+
+
+def _with_deadline(job: Job) -> Job:
+    """Count the longest duration from now on: what a job waits for a worker is not its fault."""
+    if job.started_at and (minutes := job.params.get("deadline_minutes")):
+        job.deadline_at = job.started_at + timedelta(minutes=minutes)
+        job.save(update_fields=["deadline_at"])
+    return job
 
 
 def finish(job: Job, state: JobState, **ending: Any) -> bool:

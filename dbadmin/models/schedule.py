@@ -15,6 +15,17 @@ from dbadmin.models.retention import Retention
 from dbadmin.models.storage import Storage
 
 
+class ScheduleQuerySet(models.QuerySet["Schedule"]):
+    """Schedules as adjectives."""
+
+    def covering(self, database: Database) -> ScheduleQuerySet:
+        """Those that are for a database, whether named itself, by its application, by a label or with all others."""
+        named = models.Q(target=ScheduleTarget.DATABASES, pk__in=database.schedules.values("pk"))
+        by_application = models.Q(target=ScheduleTarget.APPLICATION, application=database.application_id)
+        by_label = models.Q(target=ScheduleTarget.LABEL, label__in=database.label_set)
+        return self.filter(named | by_application | by_label | models.Q(target=ScheduleTarget.ALL))
+
+
 class Schedule(models.Model):
     """Moments (a cron expression in a time zone), what to do at them, and of which databases.
 
@@ -49,6 +60,8 @@ class Schedule(models.Model):
     evaluated_at = models.DateTimeField(default=timezone.now, editable=False)
     next_due_at = models.DateTimeField(_("next"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ScheduleQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

@@ -1,0 +1,375 @@
+"""Schedules at given moments: rows for everything that was due, and jobs for what can begin."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from dbadmin import audit
+from dbadmin.choices import CatchUp, JobState, Overlap, RunState
+from dbadmin.exceptions import Refused, ValidationFailed
+from dbadmin.jobs.schedules import evaluate, run_now, save_schedule
+from dbadmin.models import AuditEvent, Database, Destination, Job, Schedule, ScheduleRun
+from dbadmin.text import Text
+from tests.factories import make_application, make_backup, make_database, make_storage
+
+pytestmark = pytest.mark.django_db
+
+NIGHT = datetime(2026, 3, 2, 3, tzinfo=UTC)
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+
+
+def planned(*, saved_at: datetime = NIGHT - HOUR, **fields: Any) -> Schedule:
+    schedule = Schedule(**{"name": "nightly", "target": "all", "expression": "0 3 * * *"} | fields)
+    save_schedule(schedule, saved_at)
+    return schedule
+
+
+def end(job: Job, state: str = "succeeded", *, at: datetime, message: str = "") -> None:
+    Job.objects.filter(pk=job.pk).update(state=state, finished_at=at, message=Text(message))
+
+
+def states() -> list[str]:
+    return list(ScheduleRun.objects.order_by("due_at", "database_id").values_list("state", flat=True))
+
+
+def only_run() -> ScheduleRun:
+    return ScheduleRun.objects.get()
+
+
+@pytest.fixture
+def shop() -> Database:
+    return make_database(slug="shop")
+
+
+def test_a_moment_becomes_a_row_and_a_job_for_every_database(shop: Database) -> None:
+    other, storage = make_database(), make_storage()
+    schedule = planned(scope="schema", deadline_minutes=90)
+    Destination.objects.create(schedule=schedule, storage=storage)
+    make_database(removed_at=NIGHT)
+    assert evaluate(NIGHT - MINUTE) == []
+    jobs = evaluate(NIGHT)
+    assert {job.database for job in jobs} == {shop, other}
+    assert jobs[0].params == {
+        "schedule": schedule.pk, "scope": "schema", "storages": [storage.pk], "deadline_minutes": 90,
+    }  # fmt: skip
+    assert {run.due_at for run in ScheduleRun.objects.all()} == {NIGHT}
+    assert states() == ["active", "active"]
+    assert evaluate(NIGHT + MINUTE) == []
+    schedule.refresh_from_db()
+    assert schedule.next_due_at == NIGHT + DAY
+    assert AuditEvent.objects.filter(action="backup.run", actor="schedule:nightly").count() == 2
+
+
+def test_the_ending_of_the_job_is_that_of_the_run(shop: Database) -> None:
+    planned()
+    [job] = evaluate(NIGHT)
+    end(job, at=NIGHT + MINUTE, message="Backed up.")
+    evaluate(NIGHT + 2 * MINUTE)
+    run = only_run()
+    assert (run.state, str(run.reason), run.settled_at) == (RunState.SUCCEEDED, "Backed up.", NIGHT + MINUTE)
+
+
+@pytest.mark.parametrize("state", ["failed", "errored"])
+def test_a_failure_is_repeated_with_doubling_waits_in_the_same_row(shop: Database, state: str) -> None:
+    planned(retries=2, retry_minutes=5)
+    [job] = evaluate(NIGHT)
+    for attempt, wait in ((1, 5), (2, 10)):
+        now = NIGHT + timedelta(hours=attempt)
+        end(job, state, at=now, message="The disk is full.")
+        assert evaluate(now) == []
+        assert (only_run().state, only_run().retry_at) == ("waiting", now + timedelta(minutes=wait))
+        assert evaluate(now + timedelta(minutes=wait - 1)) == []
+        [job] = evaluate(now + timedelta(minutes=wait))
+        assert only_run().attempt == attempt + 1
+    end(job, state, at=NIGHT + 3 * HOUR, message="The disk is full.")
+    evaluate(NIGHT + 3 * HOUR)
+    run = only_run()
+    assert (run.state, run.attempt, str(run.reason)) == (RunState.FAILED, 3, "The disk is full.")
+
+
+def test_what_somebody_cancelled_is_not_repeated(shop: Database) -> None:
+    planned()
+    [job] = evaluate(NIGHT)
+    end(job, "cancelled", at=NIGHT + MINUTE, message="The job was cancelled.")
+    assert evaluate(NIGHT + HOUR) == []
+    assert (only_run().state, str(only_run().reason)) == ("failed", "The job was cancelled.")
+
+
+def test_the_next_moment_takes_the_place_of_one_that_waits_to_be_repeated(shop: Database) -> None:
+    planned(expression="*/10 * * * *", retries=5, retry_minutes=60)
+    [job] = evaluate(NIGHT - 50 * MINUTE)
+    end(job, "failed", at=NIGHT - 49 * MINUTE, message="No connection.")
+    assert evaluate(NIGHT - 48 * MINUTE) == []
+    assert len(evaluate(NIGHT - 40 * MINUTE)) == 1
+    assert states() == ["failed", "active"]
+
+
+def test_a_job_lost_with_its_worker_is_followed_to_its_repetition(shop: Database) -> None:
+    planned()
+    [job] = evaluate(NIGHT)
+    end(job, "lost", at=NIGHT + MINUTE)
+    evaluate(NIGHT + 2 * MINUTE)  # the reaper has not come to it yet
+    assert only_run().job == job
+    again = Job.objects.create(kind="backup", database=shop, retry_of=job, attempt=2)
+    evaluate(NIGHT + 3 * MINUTE)
+    assert (only_run().job, only_run().state) == (again, "active")
+    end(again, "lost", at=NIGHT + 4 * MINUTE)
+    evaluate(NIGHT + 5 * MINUTE)
+    assert only_run().state == "waiting"
+
+
+def test_a_backup_that_was_complete_when_its_worker_died_is_a_success(shop: Database) -> None:
+    planned()
+    [job] = evaluate(NIGHT)
+    make_backup(database=shop, job=job)
+    end(job, "lost", at=NIGHT)
+    evaluate(NIGHT + MINUTE)
+    assert states() == ["succeeded"]
+
+
+def test_skip_says_what_was_still_active(shop: Database) -> None:
+    planned(expression="0 * * * *", overlap=Overlap.SKIP, time_zone="Asia/Tokyo")
+    [job] = evaluate(NIGHT)
+    assert evaluate(NIGHT + HOUR) == []
+    skipped = ScheduleRun.objects.get(state=RunState.SKIPPED)
+    assert str(skipped.reason) == f"The run of 2026-03-02 12:00 was still active (job {job.pk})."
+
+
+def test_queue_runs_after_the_one_before(shop: Database) -> None:
+    planned(expression="0 * * * *", overlap=Overlap.QUEUE)
+    [job] = evaluate(NIGHT)
+    assert evaluate(NIGHT + HOUR) == []
+    assert states() == ["active", "waiting"]
+    assert "comes after it" in str(ScheduleRun.objects.get(state="waiting").reason)
+    end(job, at=NIGHT + HOUR)
+    [after] = evaluate(NIGHT + HOUR + MINUTE)
+    assert states() == ["succeeded", "active"]
+    assert after != job
+
+
+def test_a_run_waits_for_what_somebody_else_does_with_the_database(shop: Database) -> None:
+    planned()
+    restore = Job.objects.create(kind="restore", database=shop, state=JobState.RUNNING)
+    Job.objects.create(kind="health", database=shop)
+    assert evaluate(NIGHT) == []
+    end(restore, at=NIGHT + MINUTE)
+    assert len(evaluate(NIGHT + 2 * MINUTE)) == 1
+
+
+def test_what_cannot_begin_in_its_window_is_missed(shop: Database) -> None:
+    planned(start_window_minutes=30)
+    Job.objects.create(kind="restore", database=shop, state=JobState.RUNNING)
+    evaluate(NIGHT)
+    evaluate(NIGHT + 31 * MINUTE)
+    assert (only_run().state, str(only_run().reason)) == ("missed", "It could not start within 30 minutes.")
+
+
+def test_what_no_worker_takes_in_its_window_is_missed_and_not_started_later(shop: Database) -> None:
+    planned(start_window_minutes=30)
+    [job] = evaluate(NIGHT)
+    evaluate(NIGHT + 31 * MINUTE)
+    job.refresh_from_db()
+    assert (job.state, only_run().state) == (JobState.CANCELLED, RunState.MISSED)
+    assert str(only_run().reason) == "No worker took it within 30 minutes."
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "expected", "made"),
+    [
+        (CatchUp.SKIP, ["missed", "missed", "missed"], 0),
+        (CatchUp.ONCE, ["missed", "missed", "active"], 1),
+        (CatchUp.ALL, ["active", "waiting", "waiting"], 1),
+    ],
+)
+def test_after_a_standstill_of_three_days(shop: Database, catch_up: str, expected: list[str], made: int) -> None:
+    planned(catch_up=catch_up, start_window_minutes=5 * 24 * 60)
+    assert len(evaluate(NIGHT + 2 * DAY + HOUR)) == made
+    assert states() == expected
+    assert all(str(run.reason) for run in ScheduleRun.objects.filter(state="missed"))
+
+
+def test_runs_that_are_made_up_for_come_one_after_the_other(shop: Database) -> None:
+    planned(catch_up=CatchUp.ALL, start_window_minutes=5 * 24 * 60)
+    now = NIGHT + 2 * DAY + HOUR
+    for done in range(3):
+        [job] = evaluate(now + done * MINUTE)
+        end(job, at=now + done * MINUTE)
+    assert evaluate(now + 5 * MINUTE) == []
+    assert states() == ["succeeded"] * 3
+
+
+def test_after_a_standstill_longer_than_the_window_nothing_is_made_up_for(shop: Database) -> None:
+    planned(catch_up=CatchUp.ALL, start_window_minutes=60)
+    assert evaluate(NIGHT + 2 * DAY + 2 * HOUR) == []
+    assert states() == ["missed"] * 3
+
+
+def test_a_long_standstill_of_a_frequent_schedule_is_a_bounded_number_of_rows(shop: Database) -> None:
+    planned(expression="* * * * *")
+    assert len(evaluate(NIGHT + 30 * DAY)) == 1
+    assert ScheduleRun.objects.count() == 201
+    oldest = ScheduleRun.objects.earliest("due_at")
+    assert (oldest.state, oldest.due_at) == ("missed", NIGHT - HOUR + MINUTE)
+    assert str(oldest.reason).startswith("Nothing ran at this moment and the 43059 after it")
+
+
+def test_a_moment_that_is_noticed_a_little_late_is_not_missed(shop: Database) -> None:
+    planned(catch_up=CatchUp.SKIP, start_window_minutes=0)
+    assert len(evaluate(NIGHT + 2 * MINUTE)) == 1
+
+
+def test_a_clock_that_goes_back_a_little_repeats_nothing(shop: Database) -> None:
+    planned()
+    [job] = evaluate(NIGHT + MINUTE)
+    end(job, at=NIGHT + MINUTE)
+    assert [evaluate(NIGHT - MINUTE), evaluate(NIGHT), evaluate(NIGHT + MINUTE)] == [[], [], []]
+    assert states() == ["succeeded"]
+
+
+def test_a_clock_that_was_a_year_ahead_does_not_stop_the_schedule_for_a_year(shop: Database) -> None:
+    planned(catch_up=CatchUp.SKIP)
+    evaluate(NIGHT + 365 * DAY + HOUR)
+    ScheduleRun.objects.filter(due_at__lt=NIGHT + 10 * DAY).delete()
+    evaluate(NIGHT - HOUR)
+    assert len(evaluate(NIGHT)) == 1
+
+
+def test_paused_schedules_do_nothing_and_begin_anew(shop: Database) -> None:
+    schedule = planned()
+    schedule.enabled = False
+    save_schedule(schedule, NIGHT - MINUTE)
+    assert evaluate(NIGHT + 3 * DAY) == []
+    schedule.enabled = True
+    save_schedule(schedule, NIGHT + 3 * DAY + HOUR)
+    assert evaluate(NIGHT + 3 * DAY + 2 * HOUR) == []
+    assert len(evaluate(NIGHT + 4 * DAY)) == 1
+    assert ScheduleRun.objects.count() == 1
+
+
+def test_pausing_ends_what_waits(shop: Database) -> None:
+    schedule = planned(overlap=Overlap.QUEUE)
+    Job.objects.create(kind="restore", database=shop, state=JobState.RUNNING)
+    evaluate(NIGHT)
+    schedule.enabled = False
+    save_schedule(schedule, NIGHT + MINUTE)
+    evaluate(NIGHT + MINUTE)
+    assert (only_run().state, str(only_run().reason)) == ("skipped", "The schedule was paused.")
+
+
+def test_removing_a_database_or_the_schedule_ends_what_waits(shop: Database) -> None:
+    schedule = planned()
+    Job.objects.create(kind="restore", database=shop, state=JobState.RUNNING)
+    evaluate(NIGHT)
+    Database.objects.filter(pk=shop.pk).update(removed_at=NIGHT)
+    evaluate(NIGHT + MINUTE)
+    assert (only_run().state, "removed" in str(only_run().reason)) == ("skipped", True)
+    schedule.delete()
+    assert evaluate(NIGHT + DAY) == []
+
+
+def test_a_new_name_moves_no_moment_and_new_times_count_from_now(shop: Database) -> None:
+    schedule = planned()
+    schedule.name = "every night"
+    save_schedule(schedule, NIGHT - MINUTE)
+    assert (schedule.evaluated_at, schedule.next_due_at) == (NIGHT - HOUR, NIGHT)
+    schedule.expression = "@hourly"
+    save_schedule(schedule, NIGHT + 2 * HOUR)
+    assert (schedule.expression, schedule.next_due_at) == ("0 * * * *", NIGHT + 3 * HOUR)
+    assert ScheduleRun.objects.get().due_at == NIGHT  # what was due when the times were changed is not forgotten
+
+
+def test_times_that_mean_nothing_change_nothing(shop: Database) -> None:
+    schedule = planned()
+    schedule.expression = "0 0 31 2 *"
+    with pytest.raises(ValidationFailed):
+        save_schedule(schedule, NIGHT)
+    assert Schedule.objects.get().expression == "0 3 * * *"
+
+
+def test_a_schedule_that_cannot_be_read_does_not_stop_the_others(shop: Database) -> None:
+    planned(name="lost", kind="health")
+    Schedule.objects.filter(name="lost").update(time_zone="Atlantis/Capital")
+    planned()
+    assert [job.kind for job in evaluate(NIGHT)] == ["backup"]
+    assert Schedule.objects.get(name="lost").next_due_at is None
+
+
+@pytest.mark.parametrize("kind", ["drill", "verify"])
+def test_drills_and_verifications_take_the_newest_good_backup(shop: Database, kind: str) -> None:
+    schedule = planned(kind=kind, drill_kind="partial")
+    make_backup(database=shop, finished_at=NIGHT)
+    newest = make_backup(database=shop, finished_at=NIGHT + DAY)
+    make_backup(database=shop, finished_at=NIGHT + 2 * DAY, state="damaged")
+    [job] = evaluate(NIGHT)
+    expected = {"schedule": schedule.pk, "backup": newest.pk} | ({"kind": "partial"} if kind == "drill" else {})
+    assert (job.kind, job.params) == (kind, expected)
+
+
+def test_a_drill_without_a_backup_is_skipped_and_says_so(shop: Database) -> None:
+    planned(kind="drill")
+    assert evaluate(NIGHT) == []
+    assert (only_run().state, "no backup" in str(only_run().reason)) == ("skipped", True)
+
+
+@pytest.mark.parametrize("kind", ["expire", "health", "maintenance"])
+def test_other_kinds_become_jobs_of_that_kind(shop: Database, kind: str) -> None:
+    planned(kind=kind)
+    assert [job.kind for job in evaluate(NIGHT)] == [kind]
+
+
+def test_applications_and_labels_choose_databases(shop: Database) -> None:
+    camp = make_application()
+    mine = make_database(application=camp)
+    labelled = make_database(labels="big, nightly")
+    make_database(labels="night")
+    planned(name="application", target="application", application=camp)
+    planned(name="label", target="label", label="nightly", kind="health")
+    planned(name="chosen", target="databases", kind="expire").databases.add(shop)
+    assert {(job.kind, job.database) for job in evaluate(NIGHT)} == {
+        ("backup", mine), ("health", labelled), ("expire", shop),
+    }  # fmt: skip
+    assert list(Schedule.objects.covering(labelled)) == list(Schedule.objects.filter(name="label"))
+    assert list(Schedule.objects.covering(shop)) == list(Schedule.objects.filter(name="chosen"))
+
+
+def test_a_run_at_once_is_in_the_name_of_who_asked(shop: Database) -> None:
+    schedule = planned(enabled=False)
+    [run] = run_now(schedule, NIGHT - HOUR, actor=audit.Actor(name="ann"))
+    assert (run.state, run.job.actor) == ("active", "ann")  # type: ignore[union-attr]
+    Database.objects.update(removed_at=NIGHT)
+    with pytest.raises(Refused, match="is for no database"):
+        run_now(schedule, NIGHT, actor=audit.Actor(name="ann"))
+
+
+def test_nothing_due_costs_three_queries_however_many_schedules_there_are(shop: Database) -> None:
+    Schedule.objects.bulk_create(
+        Schedule(name=f"s{n}", target="all", expression="0 3 * * *", next_due_at=NIGHT, evaluated_at=NIGHT - DAY)
+        for n in range(200)
+    )
+    with CaptureQueriesContext(connection) as queries:
+        evaluate(NIGHT - HOUR)
+    assert len(queries) == 3
+
+
+def test_what_is_due_costs_the_same_queries_for_one_schedule_and_for_a_hundred(shop: Database) -> None:
+    def cost(count: int, night: datetime) -> int:
+        Schedule.objects.all().delete()
+        Schedule.objects.bulk_create(
+            Schedule(
+                name=f"s{n}", target="all", expression="0 3 * * *", kind="drill",
+                next_due_at=night, evaluated_at=night - DAY,
+            )
+            for n in range(count)
+        )  # fmt: skip
+        Job.objects.get_or_create(kind="drill", database=shop)  # so that nothing can begin
+        with CaptureQueriesContext(connection) as queries:
+            evaluate(night)
+        assert ScheduleRun.objects.count() == count
+        return len(queries)
+
+    assert cost(1, NIGHT) == cost(100, NIGHT)
