@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 from django.conf import settings
 from django.db import connection
@@ -34,8 +35,11 @@ def catalogue_url() -> str:
     found = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{found['NAME']}"
+    login = f"{found['USER']}:{quote(found['PASSWORD'], safe='')}"
+    if found["HOST"].startswith("/"):  # the folder of a socket
+        return f"postgres://{login}@/{found['NAME']}?host={quote(found['HOST'])}&port={found['PORT'] or 5432}"
     place = f"{found['HOST']}:{found['PORT']}" if found["PORT"] else found["HOST"]
-    return f"postgres://{found['USER']}:{found['PASSWORD']}@{place}/{found['NAME']}"
+    return f"postgres://{login}@{place}/{found['NAME']}"
 
 
 def command(*arguments: str) -> list[str]:
@@ -43,10 +47,16 @@ def command(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def supervised(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a supervisor; it is told to end, and killed if it does not, when the block is left."""
+def supervised(
+    *arguments: str, env: Mapping[str, str] | None = None, only: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a supervisor; it is told to end, and killed if it does not, when the block is left.
+
+    ``env`` comes on top of the usual environment, ``only`` in its place.
+    """
+    variables = dict(only) if only is not None else environment() | dict(env or {})
     process = subprocess.Popen(
-        command(*arguments), env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+        command(*arguments), env=variables, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
         yield process
