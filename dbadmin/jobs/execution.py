@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, connections
 
+from dbadmin.archives.encryption import offered
 from dbadmin.choices import JobKind, JobState
 from dbadmin.exceptions import Cancelled, DbadminError, DeadlinePassed, Refused
 from dbadmin.jobs import bell, queue

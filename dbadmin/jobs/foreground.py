@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -26,12 +26,14 @@ def work_on(
     actor: audit.Actor,
     params: Mapping[str, Any],
     echo: Progress | None = None,
+    identities: Sequence[str] = (),
 ) -> Job:
     """Make a job, work on it in this process, and return it ended; how it ended is in the row.
 
-    ``Refused`` when such a job is active. Ctrl-C and SIGTERM cancel it, clean up and end the program.
+    ``identities`` are private keys for this job alone. ``Refused`` when such a job is active. Ctrl-C and SIGTERM
+    cancel it, clean up and end the program.
     """
-    job, created = enqueue(kind, database, actor=actor, params=params, ring=False)
+    job, created = enqueue(kind, database, actor=actor, params=params, ring=False, identities=identities)
     if not created:
         raise Refused(
             Text("Job {job} does this already.", job=job.pk), Text("Wait until it is over, or cancel it first.")

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.choices import JobKind, JobState
+from dbadmin.crypto import decrypt, encrypt
 from dbadmin.exceptions import Cancelled, Refused
 from dbadmin.jobs import lease
 from dbadmin.jobs.bell import ring as ring_bell
@@ -29,10 +30,10 @@ ACTIONS = {
     JobKind.DRILL: "drill.run",
     JobKind.COMPARE: "backup.compare",
     JobKind.COPY: "backup.copy",
-    JobKind.HEALTH: "health.run",
     JobKind.EXPIRE: "retention.apply",
     JobKind.RECONCILE: "storage.reconcile",
     JobKind.MAINTENANCE: "maintenance.run",
+    JobKind.HEALTH: "health.run",
     JobKind.HISTORY: "migrations.read",
 }
 RUNNING_WORDS = {
@@ -44,13 +45,22 @@ RUNNING_WORDS = {
     JobKind.DRILL: Text("A drill"),
     JobKind.COMPARE: Text("A comparison"),
     JobKind.COPY: Text("Copying to storages"),
-    JobKind.HEALTH: Text("A health check"),
     JobKind.EXPIRE: Text("Deleting what retention releases"),
     JobKind.RECONCILE: Text("Looking into the storages"),
     JobKind.MAINTENANCE: Text("Maintenance"),
+    JobKind.HEALTH: Text("A health check"),
     JobKind.HISTORY: Text("Reading the migration history"),
 }
-REPEATABLE = (JobKind.BACKUP, JobKind.VERIFY, JobKind.DRILL, JobKind.COMPARE, JobKind.HEALTH, JobKind.HISTORY)
+REPEATABLE = (
+    JobKind.BACKUP,
+    JobKind.VERIFY,
+    JobKind.DRILL,
+    JobKind.COMPARE,
+    JobKind.EXPIRE,
+    JobKind.RECONCILE,
+    JobKind.HEALTH,
+    JobKind.HISTORY,
+)
 
 
 def enqueue(
@@ -61,18 +71,24 @@ def enqueue(
     params: Mapping[str, Any] | None = None,
     reason: str = "",
     ring: bool = True,
+    identities: Sequence[str] = (),
 ) -> tuple[Job, bool]:
     """Return the waiting job and True, or the one of this kind that is already active and False.
 
     Job, audit event and bell come into being together or not at all. ``Refused`` when the database was removed from
     the dashboard or another backup or restore of it is active; its ``message.params["job"]`` is that job's id.
-    ``ring=False`` is for a caller that works on the job itself, see ``execution.run_now``.
+    ``ring=False`` is for a caller that works on the job itself, see ``execution.run_now``. ``identities`` are private
+    keys for this job alone: kept encrypted while it waits and runs, and forgotten when it is over.
     """
     kind = JobKind(kind)
     _require_registered(database)
     try:
         with transaction.atomic():
-            return _create(kind, database, actor=actor, params=params or {}, reason=reason, ring=ring), True
+            job = _create(kind, database, actor=actor, params=params or {}, reason=reason, ring=ring)
+            if identities:
+                job.encrypted_identities = encrypt(json.dumps(list(identities)))
+                job.save(update_fields=["encrypted_identities"])
+            return job, True
     except IntegrityError:
         return _already_active(kind, database), False
 
@@ -87,7 +103,11 @@ def cancel(job: Job, *, actor: audit.Actor, reason: str = "") -> Job:
         waiting = Job.objects.filter(pk=job.pk, state=JobState.QUEUED)
         running = Job.objects.filter(pk=job.pk, state=JobState.RUNNING)
         stopped = waiting.update(
-            state=JobState.CANCELLED, finished_at=now, cancel_requested_at=now, message=Cancelled().message
+            state=JobState.CANCELLED,
+            finished_at=now,
+            cancel_requested_at=now,
+            message=Cancelled().message,
+            encrypted_identities="",
         )
         asked = running.filter(cancel_requested_at=None).update(cancel_requested_at=now)
         if not stopped and not running.exists():
@@ -124,7 +144,13 @@ def finish(job: Job, state: JobState, **ending: Any) -> bool:
     held = Job.objects.filter(pk=job.pk, state=JobState.RUNNING, worker=job.worker)
     return bool(
         held.update(
-            state=state, finished_at=timezone.now(), lease_until=None, process_id=None, process_started="", **ending
+            state=state,
+            finished_at=timezone.now(),
+            lease_until=None,
+            process_id=None,
+            process_started="",
+            encrypted_identities="",
+            **ending,
         )
     )
 
@@ -132,7 +158,13 @@ def finish(job: Job, state: JobState, **ending: Any) -> bool:
 def lose(job: Job, message: Text, *, hint: Text) -> bool:
     """Declare a running job lost; False when it has ended, or has renewed its lease since ``job`` was read."""
     seen = Job.objects.filter(pk=job.pk, state=JobState.RUNNING, worker=job.worker, lease_until=job.lease_until)
-    return bool(seen.update(state=JobState.LOST, finished_at=timezone.now(), message=message, hint=hint))
+    ending = {"state": JobState.LOST, "finished_at": timezone.now(), "message": message, "hint": hint}
+    return bool(seen.update(encrypted_identities="", **ending))
+
+
+def identities_of(job: Job) -> tuple[str, ...]:
+    """Return the private keys that were offered for this job."""
+    return tuple(json.loads(decrypt(job.encrypted_identities) or "[]"))
 
 
 def repeat(job: Job) -> Job | None:

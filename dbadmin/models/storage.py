@@ -11,11 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from dbadmin.archives.encryption import EncryptedStorage
 from dbadmin.crypto import decrypt, encrypt
 from dbadmin.models.fields import SentenceField
 from dbadmin.models.retention import Retention
 from dbadmin.storages import get_storage
-from dbadmin.storages.base import Storage as StorageBackend
+from dbadmin.storages.limited import LimitedStorage
 
 
 class EncryptionKey(models.Model):
@@ -137,9 +138,24 @@ class Storage(models.Model):
     def secrets(self, values: dict[str, str]) -> None:
         self.encrypted_secrets = encrypt(json.dumps(values)) if values else ""
 
-    def backend(self) -> StorageBackend:
-        """Return the storage itself."""
-        return get_storage(self.kind, self.settings, self.secrets)
+    def backend(self) -> EncryptedStorage:
+        """Return the storage itself: at the pace it may have, sealing for its keys, opening with all that are here.
+
+        One query; contacts nothing. Private keys are decrypted when something sealed is read.
+        """
+        place = get_storage(self.kind, self.settings, self.secrets)
+        if self.bandwidth_kilobytes:
+            place = LimitedStorage(place, self.bandwidth_kilobytes * 1000)
+        own = Storage.keys.through.objects.filter(storage_id=self.pk, encryptionkey_id=models.OuterRef("pk"))
+        keys = list(EncryptionKey.objects.annotate(seals=models.Exists(own)))
+        sealing = [key for key in keys if key.seals]
+        # A storage with keys never falls back to clear text, not even when all of them are retired.
+        current = [key for key in sealing if key.retired_at is None] or sealing
+        return EncryptedStorage(
+            place,
+            recipients=[key.recipient for key in current],
+            identities=lambda: [key.identity for key in keys if key.encrypted_identity],
+        )
 
 
 class StorageSample(models.Model):
