@@ -14,6 +14,7 @@ from dbadmin.backups.compare import compare_backup
 from dbadmin.backups.contents import must_be_in_place, replace_content
 from dbadmin.backups.drill import drill_backup
 from dbadmin.backups.imports import import_file
+from dbadmin.backups.keys import require_key
 from dbadmin.backups.replace import KEEP_HOURS, replace_with_backup
 from dbadmin.backups.missing import store_missing
 from dbadmin.backups.restore import restore_backup
@@ -25,7 +26,7 @@ from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import ComparisonState, DrillKind, DrillState, JobKind, RestoreMode, RestoreState, Scope
 from dbadmin.exceptions import Refused, StorageError
 from dbadmin.health.run import run_checks
-from dbadmin.jobs.queue import enqueue
+from dbadmin.jobs.queue import enqueue, identities_of
 from dbadmin.migration_history import read as migration_history
 from dbadmin.models import Backup, Copy, Database, Import, Job, Restore, Schedule, Storage
 from dbadmin.progress import Progress
@@ -79,7 +80,7 @@ def restore(job: Job, progress: Progress) -> Text:
     if job.params.get("mode") == RestoreMode.TABLES:
         return _bring_tables(job, progress)
     row = restore_backup(
-        backup=_backup(job),
+        backup=_readable(job),
         target_name=job.params["target_name"],
         server=_server(job.params.get("server")),
         keep_owners=job.params.get("keep_owners", True),
@@ -104,7 +105,7 @@ def verify(job: Job, progress: Progress) -> Text:
 def drill(job: Job, progress: Progress) -> Text:
     """Parameters: ``backup`` (id), ``kind`` (full), ``tables`` (names, for a partial drill; some by chance)."""
     row = drill_backup(
-        backup=_backup(job),
+        backup=_readable(job),
         kind=job.params.get("kind", DrillKind.FULL),
         tables=job.params.get("tables", ()),
         progress=progress,
@@ -122,7 +123,7 @@ def compare(job: Job, progress: Progress) -> Text:
     """Parameters: ``backup`` (id), ``with`` (id of another; the live database), ``content`` (yes)."""
     others = Backup.objects.select_related("database__application", "storage")
     row = compare_backup(
-        backup=_backup(job),
+        backup=_readable(job),
         other=others.get(pk=job.params["with"]) if job.params.get("with") else None,
         content=job.params.get("content", True),
         progress=progress,
@@ -193,7 +194,7 @@ def _replace(job: Job, progress: Progress) -> Text:
     if must_be_in_place(job.database):
         return _replace_inside(job, progress)
     row = replace_with_backup(
-        backup=_backup(job),
+        backup=_readable(job),
         database=job.database,
         keep_hours=job.params.get("keep_hours", KEEP_HOURS),
         keep_owners=job.params.get("keep_owners", True),
@@ -213,7 +214,7 @@ def _replace(job: Job, progress: Progress) -> Text:
 
 def _replace_inside(job: Job, progress: Progress) -> Text:
     row = replace_content(
-        backup=_backup(job),
+        backup=_readable(job),
         database=job.database,
         keep_owners=job.params.get("keep_owners", True),
         without_safety=job.params.get("without_safety", False),
@@ -228,7 +229,7 @@ def _bring_tables(job: Job, progress: Progress) -> Text:
     tables = tuple(job.params["tables"])
     if job.params.get("in_place"):
         return _replace_rows(job, tables, progress)
-    row = restore_tables(backup=_backup(job), database=job.database, tables=tables, progress=progress, job=job)
+    row = restore_tables(backup=_readable(job), database=job.database, tables=tables, progress=progress, job=job)
     return Text(
         "{count} tables are beside the live ones in {target}; look for {place}.",
         count=len(tables),
@@ -239,7 +240,7 @@ def _bring_tables(job: Job, progress: Progress) -> Text:
 
 def _replace_rows(job: Job, tables: tuple[str, ...], progress: Progress) -> Text:
     row = replace_rows(
-        backup=_backup(job),
+        backup=_readable(job),
         database=job.database,
         tables=tables,
         without_safety=job.params.get("without_safety", False),
@@ -256,6 +257,13 @@ def _backup(job: Job) -> Backup:
     backup = Backup.objects.select_related("database__application", "storage").get(pk=job.params["backup"])
     if chosen := job.params.get("from_storage"):
         backup.read_from = Storage.objects.get(pk=chosen)
+    return backup
+
+
+def _readable(job: Job) -> Backup:
+    """Return the backup, once it is sure that it can be read: nothing else may be touched before."""
+    backup = _backup(job)
+    require_key(backup, offered=identities_of(job))
     return backup
 
 
