@@ -20,6 +20,7 @@ from dbadmin.views import (
     login,
     migrations,
     overview,
+    pins,
     registration,
     replacing,
     restores,
@@ -54,6 +55,8 @@ urlpatterns = [
     path("backups/<int:pk>/sql/", downloads.sql, name="backup-sql"),
     path("backups/<int:pk>/verify/", backups.verify, name="backup-verify"),
     path("backups/<int:pk>/drill/", drills.run, name="backup-drill"),
+    path("backups/<int:pk>/pin/", pins.pin, name="backup-pin"),
+    path("backups/<int:pk>/unpin/", pins.unpin, name="backup-unpin"),
     # Drills
     path("drills/", drills.drills, name="drills"),
     path("drills/<int:pk>/", drills.drill, name="drill"),

@@ -34,6 +34,10 @@ class RetentionForm(Styled, forms.ModelForm[Retention]):
                 data[name] = 0
         return data
 
+    def fingerprint(self) -> str:
+        """Name the rules of a valid form, to tell whether they are those that somebody has looked at."""
+        return "~".join(str(self.cleaned_data[name]) for name in (*RULES, "minimum", "time_zone"))
+
     def clean_minimum(self) -> int:
         """Never let the last one go."""
         given = int(self.cleaned_data["minimum"])

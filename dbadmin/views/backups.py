@@ -25,6 +25,7 @@ from dbadmin.views.access import requires
 from dbadmin.views.byhand import steps_without_dbadmin
 from dbadmin.views.failures import failed
 from dbadmin.views.paging import Order, paginate
+from dbadmin.views.pins import kept
 from dbadmin.views.starting import start_all, start_one
 
 SORTS = {
@@ -64,7 +65,8 @@ def backup(request: HttpRequest, pk: int) -> HttpResponse:
         "is_stored": found.state != BackupState.DELETED,
         "has_sql": found.database.engine != EngineName.FILES,
     }
-    return render(request, "dbadmin/backup.html", context | _tables(found, request.GET.get("tables", "")))
+    tables = _tables(found, request.GET.get("tables", ""))
+    return render(request, "dbadmin/backup.html", context | kept(found) | tables)
 
 
 @requires("dbadmin.run_backup")

@@ -7,16 +7,19 @@ from typing import Any
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from dbadmin import audit
+from dbadmin.exceptions import DbadminError
 from dbadmin.forms.presets import RETENTIONS, retention_preset
 from dbadmin.forms.retentions import RetentionForm
 from dbadmin.forms.times import places
-from dbadmin.models import Destination, Retention, Storage
+from dbadmin.judged import Outlook, outlook
+from dbadmin.models import Database, Destination, Retention, Storage
 from dbadmin.views.access import requires
 
 
@@ -35,7 +38,8 @@ def retentions(request: HttpRequest) -> HttpResponse:
 def retention(request: HttpRequest, pk: int) -> HttpResponse:
     """Show a retention, who uses it, and what it would let go now."""
     found = get_object_or_404(Retention, pk=pk)
-    return render(request, "dbadmin/retention.html", {"retention": found, "users": _users(found)})
+    context = {"retention": found, "users": _users(found)} | _outlook(found, request.GET)
+    return render(request, "dbadmin/retention.html", context)
 
 
 @requires("dbadmin.add_retention")
@@ -78,20 +82,43 @@ def _users(found: Retention) -> dict[str, QuerySet[Any]]:
     }
 
 
+def _outlook(retention: Retention, params: QueryDict) -> dict[str, Any]:
+    """Say what it would do, or why that cannot be said."""
+    chosen = {name: params.get(name, "") for name in ("database", "show")}
+    context = chosen | {"databases": Database.objects.registered().select_related("application")}
+    try:
+        return context | {"outlook": outlook(retention, now=timezone.now(), **chosen)}
+    except DbadminError as error:
+        return context | {"error": error}
+
+
+def _lets_go(future: Outlook | None) -> bool:
+    return future is not None and not future.is_trial and bool(future.going)
+
+
 def _edited(request: HttpRequest, found: Retention, *, initial: dict[str, Any], action: str) -> HttpResponse:
+    """Show the form, preview what is in it, or save it. What lets backups go is shown before it is saved."""
+    name = found.name
     form = RetentionForm(request.POST or None, instance=found, initial=initial)
-    if request.method == "POST" and form.is_valid() and "preview" not in request.POST:
-        with transaction.atomic():
-            saved = form.save()
-            rules = {name: value for name, value in form.cleaned_data.items() if name != "name"}
-            audit.record(audit.from_request(request), action, saved, changed=sorted(form.changed_data), **rules)
-        messages.success(request, _("{name} is saved.").format(name=saved))
-        return redirect("retention", pk=saved.pk)
-    name = Retention.objects.filter(pk=found.pk).values_list("name", flat=True).first()
     context = {
         "pk": found.pk,
         "heading": _("Change {name}").format(name=name) if name else _("Add a retention"),
         "form": form,
         "zones": places(),
     }
+    if request.method == "POST" and form.is_valid():
+        shown = _outlook(found, request.POST)
+        is_warning = _lets_go(shown.get("outlook")) and request.POST.get("seen") != form.fingerprint()
+        if "preview" not in request.POST and not is_warning:
+            return _saved(request, form, action)
+        context |= shown | {"seen": form.fingerprint(), "is_warning": is_warning and "preview" not in request.POST}
     return render(request, "dbadmin/retention_form.html", context)
+
+
+def _saved(request: HttpRequest, form: RetentionForm, action: str) -> HttpResponse:
+    with transaction.atomic():
+        saved = form.save()
+        rules = {name: value for name, value in form.cleaned_data.items() if name != "name"}
+        audit.record(audit.from_request(request), action, saved, changed=sorted(form.changed_data), **rules)
+    messages.success(request, _("{name} is saved.").format(name=saved))
+    return redirect("retention", pk=saved.pk)

@@ -1,0 +1,160 @@
+"""What the pages say about keeping and letting go: copies by database and storage, counted, and drawn by their age."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+
+from django.utils.functional import Promise
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from dbadmin.backups.judging import Judged, concerned, judge, preview
+from dbadmin.charts import Dot, dots
+from dbadmin.models import Backup, Database, Retention, Storage
+from dbadmin.templatetags.schedules import clock
+from dbadmin.text import Text
+
+# A page is for reading; whoever has more databases chooses one.
+MOST_DATABASES = 40
+MOST_ROWS = 100
+MOST_DOTS = 500
+# What differs from copy to copy in a reason is left out where copies are counted by their reasons.
+IN_GENERAL: dict[str, Promise] = {
+    "The newest of the hour {hour}.": gettext_lazy("The newest of an hour."),
+    "The newest of the day {day}.": gettext_lazy("The newest of a day."),
+    "The newest of the week {week}.": gettext_lazy("The newest of a week."),
+    "The newest of the month {month}.": gettext_lazy("The newest of a month."),
+    "The newest of the year {year}.": gettext_lazy("The newest of a year."),
+    "Pinned: {note}": gettext_lazy("Pinned."),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """The copies of one database in one storage, newest first."""
+
+    database: Database
+    storage: Storage
+    copies: list[Judged]
+    rows: list[Judged]
+    picture: SafeString
+
+    @property
+    def going(self) -> int:
+        """How many would go."""
+        return sum(not judged.keep for judged in self.copies)
+
+    @property
+    def unlisted(self) -> int:
+        """How many of the rows asked for are too many for a page."""
+        return max(0, len(self.rows) - MOST_ROWS)
+
+    @property
+    def listed(self) -> list[Judged]:
+        """The rows that the page has."""
+        return self.rows[:MOST_ROWS]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What a retention would do now."""
+
+    lanes: list[Lane] = field(default_factory=list)
+    is_narrowed: bool = False
+    has_more_databases: bool = False
+    is_trial: bool = False
+
+    @property
+    def copies(self) -> list[Judged]:
+        """All that are judged by it."""
+        return [judged for lane in self.lanes for judged in lane.copies]
+
+    @property
+    def going(self) -> list[Judged]:
+        """Those that would go."""
+        return [judged for judged in self.copies if not judged.keep]
+
+    @property
+    def freed(self) -> int:
+        """Bytes that would become free."""
+        return sum(judged.copy.size for judged in self.going)
+
+    @property
+    def why(self) -> list[tuple[str, int]]:
+        """The reasons why copies stay, and how many each keeps; one copy may have several."""
+        said = (_in_general(reason) for each in self.copies if each.keep for reason in each.reasons)
+        return Counter(said).most_common()
+
+
+def outlook(retention: Retention, *, now: datetime, database: str = "", show: str = "") -> Outlook:
+    """Say what a retention, saved or not, would do now to what it is used for.
+
+    One that nothing uses yet is tried on everything. ``database`` is a short name, ``show`` is “keep”, “go” or all.
+    ``ValidationFailed`` when its time zone is none.
+    """
+    used = concerned(retention) if retention.pk else Database.objects.none()
+    is_trial = not used.exists()
+    rows = Database.objects.registered() if is_trial else used
+    rows = rows.select_related("application")
+    found = list((rows.filter(slug=database) if database else rows)[: MOST_DATABASES + 1])
+    judgements = preview(found[:MOST_DATABASES], retention=retention, everywhere=is_trial, now=now)
+    mine = [judged for each in judgements for judged in each.copies if _is_by(judged, retention)]
+    return Outlook(
+        lanes=_lanes(mine, {each.database.pk: each.database for each in judgements}, now=now, show=show),
+        is_narrowed=bool(database),
+        has_more_databases=len(found) > MOST_DATABASES,
+        is_trial=is_trial,
+    )
+
+
+def of_backup(backup: Backup, now: datetime) -> list[Judged]:
+    """Say of each copy of a backup that is there, or is waited for, whether it stays, and why."""
+    return [judged for judged in judge(backup.database, now=now).copies if judged.copy.backup_id == backup.pk]
+
+
+def _is_by(judged: Judged, retention: Retention) -> bool:
+    return judged.retention is retention or (judged.retention is not None and judged.retention.pk == retention.pk)
+
+
+def _lanes(copies: Iterable[Judged], databases: dict[int, Database], *, now: datetime, show: str) -> list[Lane]:
+    grouped: dict[tuple[int, Storage], list[Judged]] = defaultdict(list)
+    for judged in copies:
+        grouped[judged.copy.backup.database_id, judged.copy.storage].append(judged)
+    wanted = {"keep": (True,), "go": (False,)}.get(show, (True, False))
+    return [
+        Lane(
+            database=databases[pk],
+            storage=storage,
+            copies=found,
+            rows=[judged for judged in found if judged.keep in wanted],
+            picture=_picture(found, now),
+        )
+        for (pk, storage), found in grouped.items()
+    ]
+
+
+def _picture(copies: list[Judged], now: datetime) -> SafeString:
+    going = sum(not judged.keep for judged in copies)
+    words = _("{keep} copies stay and {go} go, by their age; the newest is at the right.")
+    points = [_dot(judged, now) for judged in islice(copies, MOST_DOTS)]
+    return dots(points, words.format(keep=len(copies) - going, go=going))
+
+
+def _dot(judged: Judged, now: datetime) -> Dot:
+    at = judged.copy.backup.started_at
+    stays = _("stays") if judged.keep else _("goes")
+    return Dot(
+        age=max(timedelta(), now - at),
+        title=f"{clock(at, 'UTC')}: {stays}. {judged.reasons[0]}",
+        colour="green" if judged.keep else "red",
+        is_hollow=not judged.keep,
+    )
+
+
+def _in_general(reason: Text) -> str:
+    return str(IN_GENERAL.get(reason.msgid) or reason)

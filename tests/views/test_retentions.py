@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from dbadmin.models import AuditEvent, Backup, Destination, Retention, Schedule
+from tests.factories import make_backup, make_database, make_retention, make_schedule, make_storage
+
+NONE = dict.fromkeys(("last", "within_days", "hourly", "weekly", "monthly", "yearly"), "0")
+RULES = NONE | {"name": "Week", "daily": "7", "minimum": "1", "time_zone": "UTC"}
+
+
+@pytest.fixture
+def schedule(db: None) -> Schedule:
+    """Twenty daily backups of a schedule into a storage where seven of them stay."""
+    schedule, storage, database = make_schedule(name="Nightly"), make_storage(name="Cellar"), make_database(name="Shop")
+    Destination.objects.create(schedule=schedule, storage=storage, retention=make_retention(name="Week", daily=7))
+    now = timezone.now()
+    for day in range(20):
+        times = {"started_at": now - timedelta(days=day, hours=1), "finished_at": now - timedelta(days=day, hours=1)}
+        make_backup(database=database, storage=storage, schedule=schedule, size=1024**2, **times)
+    return schedule
+
+
+def page(client: Client, address: str) -> str:
+    return client.get(address).content.decode()
+
+
+def address(name: str, retention: Retention) -> str:
+    return reverse(name, args=[retention.pk])
+
+
+def test_the_page_says_what_goes_what_stays_and_why(viewer: Client, schedule: Schedule) -> None:
+    retention = Retention.objects.get()
+    shown = page(viewer, address("retention", retention))
+    assert "13 of 20 copies would go; 13.0\xa0MB become free" in shown
+    assert "The newest of a day." in shown
+    assert "7 copies stay and 13 go" in shown
+    assert shown.count("<circle") == 20
+    assert shown.count("hollow") == 13
+    assert "No rule of “Week” keeps it any more" in shown
+
+
+@pytest.mark.parametrize(("show", "rows"), [("go", 13), ("keep", 7), ("", 20)])
+def test_the_rows_are_filtered_and_the_sentence_is_not(
+    viewer: Client, schedule: Schedule, show: str, rows: int
+) -> None:
+    shown = page(viewer, f"{address('retention', Retention.objects.get())}?show={show}")
+    assert shown.count('href="/backups/') - shown.count('href="/backups/"') == rows
+    assert "13 of 20 copies would go" in shown
+
+
+def test_new_rules_are_tried_before_they_are_saved(admin: Client, schedule: Schedule) -> None:
+    edit = address("retention-edit", Retention.objects.get())
+    shown = admin.post(edit, RULES | {"daily": "3", "preview": "1"}).content.decode()
+    assert "17 of 20 copies would go" in shown
+    assert Retention.objects.get().daily == 7
+
+
+def test_rules_that_let_more_go_are_saved_only_after_a_look(admin: Client, schedule: Schedule) -> None:
+    edit = address("retention-edit", Retention.objects.get())
+    response = admin.post(edit, RULES | {"daily": "3"})
+    assert "With these rules 17 copies go" in response.content.decode()
+    assert Retention.objects.get().daily == 7
+    other = admin.post(edit, RULES | {"daily": "2", "seen": response.context["seen"]})
+    assert "With these rules 18 copies go" in other.content.decode()
+    admin.post(edit, RULES | {"daily": "3", "seen": response.context["seen"]})
+    assert Retention.objects.get().daily == 3
+    event = AuditEvent.objects.get(action="retention.change")
+    assert (event.details["changed"], event.details["daily"]) == (["daily"], 3)
+
+
+def test_rules_that_nothing_uses_are_tried_on_everything_and_saved_at_once(admin: Client, schedule: Schedule) -> None:
+    given = RULES | {"name": "Other", "daily": "2"}
+    shown = admin.post(reverse("retention-add"), given | {"preview": "1"}).content.decode()
+    assert "18 of 20 copies would go" in shown
+    assert "if it were used for everything" in shown
+    admin.post(reverse("retention-add"), given)
+    assert Retention.objects.get(name="Other").daily == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"minimum": "0"}, "At least one good backup stays"),
+        ({"time_zone": "Mars"}, "no such time zone"),
+        ({"daily": "-1"}, "greater than or equal to 0"),
+        ({"name": ""}, "required"),
+    ],
+)
+def test_what_is_wrong_is_said(admin: Client, wrong: dict[str, Any], said: str) -> None:
+    assert said in admin.post(reverse("retention-add"), RULES | wrong).content.decode()
+    assert not Retention.objects.exists()
+
+
+def test_one_that_is_used_cannot_be_removed(admin: Client, schedule: Schedule) -> None:
+    retention = Retention.objects.get()
+    shown = admin.post(address("retention-remove", retention)).content.decode()
+    assert "Week is used; it cannot be removed" in shown
+    assert schedule.get_absolute_url() in shown
+    schedule.destinations.all().delete()
+    admin.post(address("retention-remove", retention), {"reason": "not needed"})
+    assert not Retention.objects.exists()
+    assert AuditEvent.objects.get(action="retention.remove").reason == "not needed"
+
+
+def test_presets_fill_the_form(admin: Client) -> None:
+    assert "Until there is one, every backup is kept for ever." in page(admin, reverse("retentions"))
+    assert 'value="8"' in page(admin, reverse("retention-add") + "?preset=tiers")
+
+
+def test_a_backup_says_why_it_stays_and_is_pinned(operator: Client, schedule: Schedule) -> None:
+    oldest = Backup.objects.order_by("finished_at").first()
+    assert oldest is not None
+    assert "No rule of “Week” keeps it any more" in page(operator, oldest.get_absolute_url())
+    operator.post(reverse("backup-pin", args=[oldest.pk]), {"note": "before the move"})
+    shown = page(operator, oldest.get_absolute_url())
+    assert "Pinned: before the move" in shown
+    assert "No rule of" not in shown
+    operator.post(reverse("backup-unpin", args=[oldest.pk]))
+    oldest.refresh_from_db()
+    assert (oldest.pinned_at, oldest.pin_note) == (None, "")
+    newest = Backup.objects.latest("finished_at")
+    assert "The newest good backup of the database." in page(operator, newest.get_absolute_url())
+
+
+def test_a_deleted_backup_is_not_pinned(operator: Client) -> None:
+    backup = make_backup(state="deleted")
+    shown = operator.post(reverse("backup-pin", args=[backup.pk]), follow=True).content.decode()
+    assert "The archive of this backup was deleted." in shown
