@@ -54,6 +54,7 @@ urlpatterns = [
     path("backups/<int:pk>/archive/", downloads.archive, name="backup-download"),
     path("backups/<int:pk>/sql/", downloads.sql, name="backup-sql"),
     path("backups/<int:pk>/verify/", backups.verify, name="backup-verify"),
+    path("backups/<int:pk>/copy/", backups.copy, name="backup-copy"),
     path("backups/<int:pk>/drill/", drills.run, name="backup-drill"),
     path("backups/<int:pk>/pin/", pins.pin, name="backup-pin"),
     path("backups/<int:pk>/unpin/", pins.unpin, name="backup-unpin"),

@@ -37,6 +37,7 @@ NEEDED = {
     "backup-download": "download_backup",
     "backup-sql": "download_backup",
     "backup-verify": "run_backup",
+    "backup-copy": "run_backup",
     "backup-pin": "run_backup",
     "backup-unpin": "run_backup",
     "backup-compare": "run_backup",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -12,16 +13,15 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.backups.storing import Placed, still_held
 from dbadmin.choices import ACTIVE_STATES, BackupState, CopyState
-from dbadmin.exceptions import DbadminError
+from dbadmin.exceptions import DbadminError, Refused
 from dbadmin.models import Backup, Copy, Job
+from dbadmin.models.backup import HELD as HELD
 from dbadmin.text import Text
 
 BACK_OFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240))
 AFTERWARDS = timedelta(hours=6)
 # A copy that was cancelled by somebody is not begun again under his hands.
 AFTER_CANCEL = timedelta(hours=1)
-# What has been stored once and may be there, good or not.
-HELD = (CopyState.STORED, CopyState.DAMAGED, CopyState.VANISHED)
 # To be made: those that were never stored, and those that were and have to be made again (``retry_at`` is set).
 MISSING = Q(state__in=(CopyState.WAITING, CopyState.FAILED)) | Q(
     state__in=(CopyState.DAMAGED, CopyState.VANISHED), retry_at__isnull=False
@@ -49,33 +49,44 @@ def next_try(attempts: int, now: datetime) -> datetime:
     return now + (BACK_OFF[attempts - 1] if 0 < attempts <= len(BACK_OFF) else AFTERWARDS)
 
 
+def is_wanted(copy: Copy) -> bool:
+    """Whether it is still to be made, as the catalogue has it now."""
+    missing = Copy.objects.filter(MISSING, pk=copy.pk, state=copy.state)
+    return missing.filter(backup__in=Backup.objects.available()).exists()
+
+
 @transaction.atomic
 def is_stored(copy: Copy, placed: Placed, job: Job | None = None) -> None:
-    """Write that it was stored and read back just now; ``Cancelled`` when the job is not the caller's any more."""
+    """Write that it was stored and read back just now.
+
+    ``Cancelled`` when the job is not the caller's any more, ``Refused`` when the copy is not wanted any more; then the
+    caller removes what it has stored.
+    """
     if job is not None:
         job.require_held()
-    copy.size, copy.sha256, copy.recipients = placed.size, placed.sha256, list(placed.recipients)
-    copy.state, copy.stored_at = CopyState.STORED, timezone.now()
-    copy.attempts, copy.deleted_at = copy.attempts + 1, None
-    is_sound(copy)
+    now = timezone.now()
+    found = {"size": placed.size, "sha256": placed.sha256, "recipients": list(placed.recipients)}
+    written = _write(
+        copy, state=CopyState.STORED, attempts=copy.attempts + 1, stored_at=now, verified_at=now, retry_at=None,
+        message=Text(""), **found,
+    )  # fmt: skip
+    if not written:
+        raise Refused(Text("The copy in “{storage}” is not wanted any more.", storage=copy.storage.name))
 
 
 def is_sound(copy: Copy) -> None:
     """Write that every byte was read just now and is as it was stored."""
-    copy.state, copy.verified_at, copy.retry_at, copy.message = CopyState.STORED, timezone.now(), None, Text("")
-    copy.save()
-    Backup.objects.filter(pk=copy.backup_id).update(verified_at=copy.verified_at)
-    settle(copy.backup)
+    now = timezone.now()
+    if _write(copy, state=CopyState.STORED, verified_at=now, retry_at=None, message=Text("")):
+        Backup.objects.filter(pk=copy.backup_id).update(verified_at=now)
 
 
 def has_failed(copy: Copy, error: DbadminError) -> None:
     """Write why it could not be stored, and when that is tried again."""
-    if copy.state == CopyState.WAITING:
-        copy.state = CopyState.FAILED
-    copy.attempts, copy.message = copy.attempts + 1, error.message
-    copy.retry_at = next_try(copy.attempts, timezone.now())
-    copy.save()
-    settle(copy.backup)
+    attempts = copy.attempts + 1
+    state = CopyState.FAILED if copy.state == CopyState.WAITING else copy.state
+    retry_at = next_try(attempts, timezone.now())
+    _write(copy, state=state, attempts=attempts, message=error.message, retry_at=retry_at)
 
 
 def postpone(waiting: QuerySet[Copy], job: Job | None) -> None:
@@ -116,14 +127,27 @@ def _in_need() -> QuerySet[Backup]:
 @transaction.atomic
 def _is_lost(copy: Copy, state: CopyState, error: DbadminError) -> None:
     others = Copy.objects.filter(backup=copy.backup_id, state=CopyState.STORED).exclude(pk=copy.pk)
-    copy.state, copy.message = state, error.message
-    copy.retry_at = timezone.now() if others.exists() else None
-    copy.save()
-    audit.record(audit.SYSTEM, f"copy.{state}", copy.backup, storage=copy.storage.name)
     before = copy.backup.state
-    settle(copy.backup)
+    retry_at = timezone.now() if others.exists() else None
+    if not _write(copy, state=state, message=error.message, retry_at=retry_at):
+        return
+    audit.record(audit.SYSTEM, f"copy.{state}", copy.backup, storage=copy.storage.name)
     if copy.backup.state != before:
         audit.record(audit.SYSTEM, f"backup.{copy.backup.state}", copy.backup)
+
+
+def _write(copy: Copy, **fields: Any) -> bool:
+    """Write to a row, new or not, unless somebody has decided something else meanwhile: that the copy expires."""
+    was = copy.state
+    for name, value in fields.items():
+        setattr(copy, name, value)
+    if copy.pk is None:
+        copy.save()
+        written = True
+    else:
+        written = bool(Copy.objects.filter(pk=copy.pk, state=was).update(**fields))
+    settle(copy.backup)
+    return written
 
 
 def _state(backup: Backup, copies: list[Copy]) -> str:

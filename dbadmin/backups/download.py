@@ -13,7 +13,7 @@ from dbadmin.archives.manifest import ARCHIVE_NAME
 from dbadmin.backups import spool
 from dbadmin.backups.reading import read, require_stored, unpack
 from dbadmin.exceptions import Refused, StorageError
-from dbadmin.models import Backup
+from dbadmin.models import Backup, Copy
 from dbadmin.progress import Progress
 from dbadmin.storages.base import CHUNK
 from dbadmin.storages.base import Storage as StorageBackend
@@ -33,11 +33,11 @@ def archive(backup: Backup) -> Download:
     """Return the tar straight from the storage; ``StorageError`` when it is not there or not as long as it was."""
     key = f"{backup.key}/{ARCHIVE_NAME}"
 
-    def opened(backend: StorageBackend) -> Iterator[bytes]:
+    def opened(copy: Copy, backend: StorageBackend) -> Iterator[bytes]:
         found = backend.stat(key)
-        if found is None or found.size != backup.size:
+        if found is None or found.size != copy.size:
             raise StorageError(
-                Text("The storage has no archive “{key}” of {size} bytes.", key=key, size=backup.size),
+                Text("The storage has no archive “{key}” of {size} bytes.", key=key, size=copy.size),
                 Text("It may have been moved, cut or deleted outside dbadmin. Choose another backup."),
             )
         return begun(backend.open(key))

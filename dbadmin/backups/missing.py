@@ -11,14 +11,24 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from dbadmin import audit
-from dbadmin.archives.manifest import ARCHIVE_NAME, Manifest
-from dbadmin.archives.reader import verify
+from dbadmin.archives.encryption import EncryptedStorage
+from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME, Manifest
 from dbadmin.backups import copies
 from dbadmin.backups.reading import read, trusted_manifest
-from dbadmin.backups.storing import Placed, discarded, place, require_room, still_held
+from dbadmin.backups.storing import (
+    Placed,
+    check,
+    check_sealed,
+    discarded,
+    is_readable,
+    place,
+    recipients_of,
+    require_room,
+    still_held,
+)
 from dbadmin.backups.take import discard_unfinished
 from dbadmin.choices import CopyState, JobKind, JobState
-from dbadmin.exceptions import Cancelled, CorruptArchive, DbadminError, Refused, StorageError
+from dbadmin.exceptions import Cancelled, CorruptArchive, DbadminError, KeyMissing, Refused, StorageError
 from dbadmin.models import Backup, Copy, Database, Job, Storage
 from dbadmin.progress import Progress
 from dbadmin.storages.base import Storage as StorageBackend
@@ -64,10 +74,11 @@ def databases_in_need(now: datetime) -> set[int]:
 
 def _make(copy: Copy, progress: Progress, job: Job | None) -> bool:
     name = copy.storage.name
+    if not copies.is_wanted(copy):  # it has expired since, or another process has made it
+        return True
     progress.log(Text("Copying {backup} to {storage}", backup=copy.backup.key, storage=name))
     try:
         placed = _Copying(copy, progress, job).run()
-        copies.is_stored(copy, placed, job)
     except Cancelled:
         copies.postpone(Copy.objects.filter(pk=copy.pk), job)
         raise
@@ -84,67 +95,102 @@ class _Copying:
 
     def __init__(self, copy: Copy, progress: Progress, job: Job | None) -> None:
         self._copy, self._progress, self._job = copy, progress, job
-        self._key = copy.backup.key
-        self._reading_failed = False
+        self._key, self._backup = copy.backup.key, copy.backup
+        self._reading_failed = self._has_begun = False
 
     def run(self) -> Placed:
         """Store it, and leave nothing when that fails."""
         target = self._copy.storage.backend()
-        require_room(target, self._copy.backup.size)
+        require_room(target, self._backup.size)
         try:
-            return read(
-                self._copy.backup,
-                lambda source: self._from(source, target),
+            placed = read(
+                self._backup,
+                lambda copy, source: self._from(copy, source, target),
                 progress=self._progress,
                 besides=self._copy.storage,
             )
-        except _TargetFailed as failed:
-            raise failed.error from failed
-        except BaseException:
-            # When the job was given up, another one may be storing it by now.
-            if still_held(self._job):
-                discarded(self._copy.storage, self._key)
-            raise
+            copies.is_stored(self._copy, placed, self._job)
+            return placed
+        except BaseException as error:  # also when the worker is told to end
+            self._clear()
+            raise (error.error if isinstance(error, _TargetFailed) else error) from None
 
-    def _from(self, source: StorageBackend, target: StorageBackend) -> Placed:
-        manifest = trusted_manifest(self._copy.backup, source)
+    def _clear(self) -> None:
+        """Remove what was begun. When the job was given up, another one may be storing the same by now."""
+        if self._has_begun and still_held(self._job):
+            discarded(self._copy.storage, self._key)
+
+    def _from(self, copy: Copy, source: StorageBackend, target: StorageBackend) -> Placed:
+        sealed = not is_readable(source, self._key)
+        if sealed:
+            self._require_same_keys(copy, target)
         if self._copy.state not in (CopyState.WAITING, CopyState.FAILED):
-            # Something is there already, and perhaps it is better than nothing: it goes only for a good one.
-            verify(source, self._key, manifest, self._progress)
+            self._require_sound(copy, source)
+        manifest = None if sealed else trusted_manifest(self._backup, source)
+        self._reading_failed, self._has_begun = False, True
         try:
             target.discard(self._key)
-            return self._place(source, target, manifest)
+            return self._place(source, target, manifest) if manifest else self._place_sealed(copy, source, target)
         except StorageError as error:
-            discarded(self._copy.storage, self._key)
             if self._reading_failed:
                 raise
             raise _TargetFailed(error) from error
 
+    def _require_sound(self, copy: Copy, source: StorageBackend) -> None:
+        """Something is there already, and perhaps it is better than nothing: it goes only for a good one."""
+        check(
+            source, self._key, sha256=copy.sha256, manifest=lambda: trusted_manifest(self._backup, source),
+            progress=self._progress,
+        )  # fmt: skip
+
+    def _require_same_keys(self, copy: Copy, target: StorageBackend) -> None:
+        """What cannot be opened can only be copied as it is."""
+        if set(recipients_of(target)) != set(copy.recipients):
+            raise KeyMissing(
+                Text(
+                    "No private key here opens the copy in “{storage}”, and “{target}” is encrypted for other keys.",
+                    storage=copy.storage.name,
+                    target=self._copy.storage.name,
+                ),
+                Text("Add its private key on the page of the keys, or encrypt both storages for the same keys."),
+            )
+
     def _place(self, source: StorageBackend, target: StorageBackend, manifest: Manifest) -> Placed:
         self._progress.phase(Text("Storing the archive"), total=manifest.archive_size)
-        name = f"{self._key}/{ARCHIVE_NAME}"
+        name, size = f"{self._key}/{ARCHIVE_NAME}", manifest.archive_size
+        chunks = self._checked(source.open(name), manifest.archive_sha256, size)
         return place(
             target,
             self._key,
-            archive=lambda: target.write(
-                name, self._checked(source.open(name), manifest), expected_size=manifest.archive_size
-            ),
+            archive=lambda: target.write(name, chunks, expected_size=size),
             manifest=lambda: manifest,
             progress=self._progress,
         )
 
-    def _checked(self, chunks: Iterable[bytes], manifest: Manifest) -> Iterator[bytes]:
+    def _place_sealed(self, copy: Copy, source: StorageBackend, target: StorageBackend) -> Placed:
+        assert isinstance(source, EncryptedStorage)
+        assert isinstance(target, EncryptedStorage)
+        self._progress.phase(Text("Storing the archive"), total=copy.size)
+        name = f"{self._key}/{ARCHIVE_NAME}"
+        chunks = self._checked(source.open_sealed(name), copy.sha256, copy.size)
+        stored = target.write_sealed(name, chunks, expected_size=copy.size)
+        name = f"{self._key}/{MANIFEST_NAME}"
+        target.write_sealed(name, source.open_sealed(name))
+        check_sealed(target, self._key, copy.sha256, self._progress)
+        return Placed(size=stored.size, sha256=copy.sha256, recipients=tuple(copy.recipients))
+
+    def _checked(self, chunks: Iterable[bytes], sha256: str, size: int) -> Iterator[bytes]:
         """What is not the archive that was taken is not spread."""
-        digest, size = hashlib.sha256(), 0
+        digest, done = hashlib.sha256(), 0
         self._reading_failed = True
         for chunk in chunks:
             digest.update(chunk)
-            size += len(chunk)
+            done += len(chunk)
             self._reading_failed = False
-            self._progress.update(size)
+            self._progress.update(done)
             yield chunk
             self._reading_failed = True
-        if (digest.hexdigest(), size) != (manifest.archive_sha256, manifest.archive_size):
+        if (digest.hexdigest(), done) != (sha256, size):
             raise CorruptArchive(
                 Text(
                     "The archive does not match its manifest. {what}", what=Text("The archive as a whole has changed.")

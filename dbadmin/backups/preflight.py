@@ -15,7 +15,7 @@ from dbadmin.backups.restore import new_target
 from dbadmin.choices import BackupState, EngineName, Scope, Verdict
 from dbadmin.engines.postgresql import clients
 from dbadmin.exceptions import CorruptArchive, DbadminError, StorageError
-from dbadmin.models import Backup, Database
+from dbadmin.models import Backup, Copy, Database
 from dbadmin.storages.base import Storage as StorageBackend
 from dbadmin.text import Text
 
@@ -94,10 +94,10 @@ class Looking:
     def archive(self) -> Item:
         """It has to be there, whole and the catalogue's."""
         require_stored(self.backup)
-        self.manifest = read(self.backup, self._whole)
+        self.manifest = read(self.backup, self._whole, marking=False)
         return ok(Text("It is in its storage, as long as it was, with a manifest that belongs to it."))
 
-    def _whole(self, backend: StorageBackend) -> Manifest:
+    def _whole(self, copy: Copy, backend: StorageBackend) -> Manifest:
         manifest = trusted_manifest(self.backup, backend)
         stored = backend.stat(f"{self.backup.key}/{ARCHIVE_NAME}")
         if stored is None:
@@ -105,9 +105,9 @@ class Looking:
                 Text("The storage has no “{key}”.", key=f"{self.backup.key}/{ARCHIVE_NAME}"),
                 Text("It may have been moved or deleted outside dbadmin."),
             )
-        if stored.size != self.backup.size:
+        if stored.size != copy.size:
             raise CorruptArchive(
-                Text("The archive has {found} bytes instead of {known}.", found=stored.size, known=self.backup.size),
+                Text("The archive has {found} bytes instead of {known}.", found=stored.size, known=copy.size),
                 Text("Choose another backup, and check the disk this one is kept on."),
             )
         return manifest

@@ -13,7 +13,7 @@ from dbadmin.archives.reader import read_manifest
 from dbadmin.archives.reader import unpack as unpack_archive
 from dbadmin.backups.copies import HELD, is_damaged, is_gone
 from dbadmin.choices import BackupState, CopyState
-from dbadmin.exceptions import CorruptArchive, DbadminError, Refused, StorageError, ValidationFailed
+from dbadmin.exceptions import CorruptArchive, DbadminError, KeyMissing, Refused, StorageError, ValidationFailed
 from dbadmin.models import Backup, Copy, Storage
 from dbadmin.progress import Progress, Silent
 from dbadmin.storages.base import Storage as StorageBackend
@@ -25,13 +25,13 @@ NEIGHBOURS = 3
 
 def read(
     backup: Backup,
-    work: Callable[[StorageBackend], Answer],
+    work: Callable[[Copy, StorageBackend], Answer],
     *,
     progress: Progress | None = None,
     besides: Storage | None = None,
     marking: bool = True,
 ) -> Answer:
-    """Return what ``work`` makes of the storage that has a good copy; it may be called again with another storage.
+    """Return what ``work`` makes of a good copy and its storage; it may be called again with another one.
 
     First comes the copy that is read, or the only one, when ``backup.read_from`` names it. A copy that is damaged, or
     no more where it was, is called so; one whose storage is away gets the sentence; then ``backup.storage`` is the
@@ -42,7 +42,7 @@ def read(
     first: DbadminError | None = None
     for copy in _candidates(backup, besides):
         try:
-            answer = work(copy.storage.backend())
+            answer = work(copy, copy.storage.backend())
         except (StorageError, ValidationFailed) as error:
             first = first or error
             if marking:
@@ -60,7 +60,7 @@ def unpack(backup: Backup, into: Path, progress: Progress) -> Manifest:
     Every hash is compared. Raises what ``read`` raises.
     """
 
-    def work(backend: StorageBackend) -> Manifest:
+    def work(copy: Copy, backend: StorageBackend) -> Manifest:
         _empty(into)
         manifest = trusted_manifest(backup, backend)
         unpack_archive(backend, backup.key, manifest, into, progress)
@@ -71,7 +71,7 @@ def unpack(backup: Backup, into: Path, progress: Progress) -> Manifest:
 
 def manifest_of(backup: Backup) -> Manifest:
     """Return the manifest of a copy that can be read now, and mark nothing: a page only looks."""
-    return read(backup, lambda backend: read_manifest(backend, backup.key), marking=False)
+    return read(backup, lambda copy, backend: read_manifest(backend, backup.key), marking=False)
 
 
 def require_stored(backup: Backup) -> None:
@@ -94,6 +94,8 @@ def trusted_manifest(backup: Backup, backend: StorageBackend) -> Manifest:
 
 def mark(copy: Copy, error: DbadminError) -> None:
     """Write what a failure to read says of a copy: damaged, gone, or nothing but that its storage is away."""
+    if isinstance(error, KeyMissing):
+        return
     if isinstance(error, CorruptArchive):
         is_damaged(copy, error)
     elif _is_gone(copy):

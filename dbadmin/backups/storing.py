@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dbadmin.archives.manifest import MANIFEST_NAME, Manifest
+from dbadmin.archives.encryption import EncryptedStorage
+from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME, Manifest
 from dbadmin.archives.reader import read_manifest, verify
 from dbadmin.choices import JobState
 from dbadmin.exceptions import DbadminError, Refused
@@ -23,7 +24,6 @@ class Placed:
     size: int
     sha256: str
     recipients: tuple[str, ...]
-    manifest: Manifest
 
 
 def place(
@@ -39,11 +39,42 @@ def place(
     Raises ``StorageError``, or what was raised by the two; what is there then the caller has to discard.
     """
     stored = archive()
-    described = manifest()
-    backend.write(f"{key}/{MANIFEST_NAME}", [described.to_bytes()])
+    backend.write(f"{key}/{MANIFEST_NAME}", [manifest().to_bytes()])
     # What cannot be read back as it was written never becomes a copy.
-    verify(backend, key, read_manifest(backend, key), progress)
-    return Placed(size=stored.size, sha256=stored.sha256, recipients=(), manifest=described)
+    check(backend, key, sha256=stored.sha256, manifest=lambda: read_manifest(backend, key), progress=progress)
+    return Placed(size=stored.size, sha256=stored.sha256, recipients=recipients_of(backend))
+
+
+def check(
+    backend: StorageBackend, key: str, *, sha256: str, manifest: Callable[[], Manifest], progress: Progress
+) -> None:
+    """Read the archive and compare it with ``manifest``; raises ``StorageError`` or ``CorruptArchive``.
+
+    What no private key here opens is compared with ``sha256``, the hash of what is stored.
+    """
+    if is_readable(backend, key):
+        verify(backend, key, manifest(), progress)
+    else:
+        check_sealed(backend, key, sha256, progress)
+
+
+def is_readable(backend: StorageBackend, key: str) -> bool:
+    """Whether it is in clear, or a private key at hand opens it; reads a little of it."""
+    return not isinstance(backend, EncryptedStorage) or backend.can_open(f"{key}/{MANIFEST_NAME}")
+
+
+def check_sealed(backend: StorageBackend, key: str, sha256: str, progress: Progress) -> None:
+    """Compare the archive as it is stored with its hash."""
+    assert isinstance(backend, EncryptedStorage)
+    name = f"{key}/{ARCHIVE_NAME}"
+    found = backend.stat(name)
+    progress.phase(Text("Checking the archive"), total=found.size if found else None)
+    backend.check_sealed(name, sha256, progress)
+
+
+def recipients_of(backend: StorageBackend) -> tuple[str, ...]:
+    """Return the public keys that new archives are encrypted for; none: they are stored in clear."""
+    return backend.recipients if isinstance(backend, EncryptedStorage) else ()
 
 
 def discarded(storage: Storage, key: str) -> bool:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dbadmin import audit
+from dbadmin.archives.encryption import EncryptedStorage
 from dbadmin.archives.manifest import Manifest
 from dbadmin.archives.writer import ArchiveWriter
 from dbadmin.backups import copies
@@ -22,7 +23,6 @@ from dbadmin.engines.base import Dump
 from dbadmin.exceptions import Cancelled, DbadminError, Refused, StorageError
 from dbadmin.models import Backup, Copy, Database, Job, Schedule, Storage
 from dbadmin.progress import Progress
-from dbadmin.storages.base import Storage as StorageBackend
 from dbadmin.text import Text
 
 
@@ -145,18 +145,21 @@ class _Taking:
             copies.has_failed(copy, error)
             self._has_failed(copy.storage, error)
 
-    def _place(self, backend: StorageBackend, folder: Path, dump: Dump) -> Placed:
+    def _place(self, backend: EncryptedStorage, folder: Path, dump: Dump) -> Placed:
         require_room(backend, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
         writer = ArchiveWriter(folder, self.progress, attributes=dump.attributes)
-        placed = place(
+        return place(
             backend,
             self.key,
             archive=lambda: writer.write(backend, self.key),
-            manifest=lambda: self.manifest or self._manifest(dump, writer),
+            manifest=lambda: self._described(dump, writer),
             progress=self.progress,
         )
-        self.manifest = placed.manifest
-        return placed
+
+    def _described(self, dump: Dump, writer: ArchiveWriter) -> Manifest:
+        """The same in every storage: the tar is the same to the last byte."""
+        self.manifest = self.manifest or self._manifest(dump, writer)
+        return self.manifest
 
     def _manifest(self, dump: Dump, writer: ArchiveWriter) -> Manifest:
         return Manifest(
@@ -180,7 +183,8 @@ class _Taking:
         """Make the row, and those of all copies: this one, those that failed, those whose turn is still to come."""
         if self.job is not None:
             self.job.require_held()
-        manifest = placed.manifest
+        manifest = self.manifest
+        assert manifest is not None
         backup = Backup.objects.create(
             database=self.database,
             storage=storage,

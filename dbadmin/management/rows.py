@@ -9,7 +9,7 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from dbadmin.exceptions import UsageError
-from dbadmin.models import Backup, Job, Restore
+from dbadmin.models import Backup, Copy, Job, Restore, Storage
 from dbadmin.text import Text
 
 Row = TypeVar("Row", bound=Model)
@@ -35,7 +35,25 @@ def backup_row(backup: Backup) -> dict[str, Any]:
         "schema_head": backup.schema_head,
         "verified_at": backup.verified_at,
         "proven_at": backup.proven_at,
+        "missing_copies": backup.missing_copies,
         "job": backup.job_id,
+    }
+
+
+def copy_row(copy: Copy) -> dict[str, Any]:
+    """Return what one storage has of a backup. Size in bytes, of what is stored there."""
+    return {
+        "id": copy.pk,
+        "storage": copy.storage.name,
+        "state": copy.state,
+        "size": copy.size,
+        "sha256": copy.sha256,
+        "recipients": copy.recipients,
+        "stored_at": copy.stored_at,
+        "verified_at": copy.verified_at,
+        "attempts": copy.attempts,
+        "retry_at": copy.retry_at,
+        "message": copy.message,
     }
 
 
@@ -85,6 +103,24 @@ def backup_line(backup: Backup) -> str:
         f"{backup.pk:>6}  {clock(backup.finished_at)}  {backup.database.slug:<24} {backup.scope:<6} "
         f"{backup.get_state_display():<10} {backup.size / 1_000_000:>10.1f} MB  {backup.row_count:>12} rows"
     )
+
+
+def copy_line(row: dict[str, Any]) -> str:
+    """Return a ``copy_row`` on one line."""
+    again = f"  next try {clock(row['retry_at'])}" if row["retry_at"] else ""
+    size = f"{row['size'] / 1_000_000:>10.1f} MB"
+    return f"  {row['storage']:<24} {row['state']:<9} {size}{again}  {row['message']}".rstrip()
+
+
+def find_storage(name: str) -> Storage:
+    """Return a storage by its name; ``UsageError`` names those that there are."""
+    storage = Storage.objects.registered().filter(name=name).first()
+    if storage is None:
+        known = ", ".join(Storage.objects.registered().values_list("name", flat=True)) or "–"
+        raise UsageError(
+            Text("There is no storage called “{name}”.", name=name), Text("Known are: {known}.", known=known)
+        )
+    return storage
 
 
 def clock(moment: datetime) -> str:

@@ -16,6 +16,8 @@ from dbadmin.models.job import Job
 from dbadmin.models.schedule import Schedule
 from dbadmin.models.storage import Storage
 
+HELD = (CopyState.STORED, CopyState.DAMAGED, CopyState.VANISHED)
+
 
 class BackupQuerySet(models.QuerySet["Backup"]):
     """Backups as adjectives."""
@@ -130,6 +132,11 @@ class Copy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.backup} in {self.storage}"
+
+    @property
+    def is_held(self) -> bool:
+        """It was stored once and may be there, good or not."""
+        return self.state in HELD
 
 
 class Restore(models.Model):

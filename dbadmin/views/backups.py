@@ -8,19 +8,16 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from dbadmin import audit
 from dbadmin.archives.manifest import Member
+from dbadmin.backups.missing import ask_for
 from dbadmin.backups.reading import manifest_of
-from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import BackupState, EngineName, JobKind, Scope
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.filters import BackupFilter
-from dbadmin.models import Application, Backup, Database
-from dbadmin.progress import Silent
+from dbadmin.models import Application, Backup, Database, Storage
 from dbadmin.views.access import requires
 from dbadmin.views.byhand import steps_without_dbadmin
 from dbadmin.views.failures import failed
@@ -64,6 +61,8 @@ def backup(request: HttpRequest, pk: int) -> HttpResponse:
         "steps": steps_without_dbadmin(found, members),
         "is_stored": found.state != BackupState.DELETED,
         "has_sql": found.database.engine != EngineName.FILES,
+        "copies": found.copies.select_related("storage"),
+        "other_storages": Storage.objects.registered().exclude(copies__backup=found),
     }
     tables = _tables(found, request.GET.get("tables", ""))
     return render(request, "dbadmin/backup.html", context | kept(found) | tables)
@@ -93,15 +92,28 @@ def run_all(request: HttpRequest) -> HttpResponse:
 @requires("dbadmin.run_backup")
 @require_POST
 def verify(request: HttpRequest, pk: int) -> HttpResponse:
-    """Read the whole archive again and compare every hash."""
+    """Read every copy again, or the one that is named, and compare every hash."""
     found = get_object_or_404(_with_everything(), pk=pk)
-    audit.record(audit.from_request(request), "backup.verify", found)
+    params = {"backup": found.pk}
+    if asked := request.POST.get("copy", ""):
+        copies = found.copies.filter(pk=asked) if asked.isdecimal() else found.copies.none()
+        params["copy"] = get_object_or_404(copies).pk
+    return start_one(request, JobKind.VERIFY, found.database, params=params, back_to=found.get_absolute_url())
+
+
+@requires("dbadmin.run_backup")
+@require_POST
+def copy(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make the missing copies now, or one in a storage that has none."""
+    found = get_object_or_404(_with_everything(), pk=pk)
+    asked = request.POST.get("storage", "")
+    storages = Storage.objects.registered().filter(pk=asked) if asked.isdecimal() else Storage.objects.none()
     try:
-        verify_backup(found, Silent())
+        ask_for(found, get_object_or_404(storages) if asked else None)
     except DbadminError as error:
         return failed(request, error, back_to=found.get_absolute_url())
-    messages.success(request, _("Every byte of the archive is as it was stored."))
-    return redirect(found)
+    params = {"backup": found.pk}
+    return start_one(request, JobKind.COPY, found.database, params=params, back_to=found.get_absolute_url())
 
 
 def _with_everything() -> Any:

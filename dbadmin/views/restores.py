@@ -35,6 +35,7 @@ def new(request: HttpRequest, pk: int) -> HttpResponse:
     form = RestoreForm(request.GET if is_chosen else None, backup=backup)
     context = {"backup": backup, "form": form, "proposed": proposed_name(backup)}
     if is_chosen and "change" not in request.GET and form.is_valid():
+        backup.read_from = form.cleaned_data.get("storage")
         context["preflight"] = look_ahead(
             backup=backup,
             beside=form.cleaned_data["server"],
@@ -79,6 +80,8 @@ def _start(request: HttpRequest, backup: Backup) -> HttpResponse:
         return render(request, "dbadmin/restore_new.html", {"backup": backup, "form": form}, status=422)
     server, target = form.cleaned_data["server"], form.cleaned_data["target"]
     params = {"backup": backup.pk, "target_name": target, "server": server.slug, "keep_owners": form.keeps_owners}
+    if chosen := form.cleaned_data.get("storage"):
+        params["from_storage"] = chosen.pk
     try:
         new_target(backup, server, target, anywhere=False)  # say it here, not in a job that fails a moment later
         job, _is_new = enqueue(
@@ -96,4 +99,6 @@ def _start(request: HttpRequest, backup: Backup) -> HttpResponse:
 def _asked(form: RestoreForm) -> str:
     """Return the query string that looks ahead again for what was posted."""
     asked = {"server": form.cleaned_data["server"].slug, "target": form.cleaned_data["target"]}
+    if chosen := form.cleaned_data.get("storage"):
+        asked["storage"] = str(chosen.pk)
     return urlencode(asked | ({"keep_owners": "on"} if form.cleaned_data.get("keep_owners") else {}))

@@ -4,12 +4,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 
-from dbadmin.models import Backup
+from dbadmin.backups import copies
+from dbadmin.exceptions import StorageError
+from dbadmin.jobs.execution import run_now
+from dbadmin.models import Backup, Job
+from dbadmin.text import Text
 from tests.backups.files import flip_a_byte, stored
-from tests.factories import make_backup, make_database
+from tests.factories import make_backup, make_copy, make_database, make_storage
 
 
 def page(client: Client, backup: Backup, **query: Any) -> str:
@@ -75,10 +80,14 @@ def test_a_deleted_backup_offers_nothing(admin: Client, backup: Backup) -> None:
     assert reverse("restore-new", args=[backup.pk]) not in shown
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_damaged_archive_is_found_and_shown(operator: Client, backup: Backup) -> None:
     flip_a_byte(stored(backup, "backup.tar"))
-    response = operator.post(reverse("backup-verify", args=[backup.pk]), follow=True)
-    shown = response.content.decode()
+    response = operator.post(reverse("backup-verify", args=[backup.pk]))
+    job = run_now(Job.objects.get())
+    assert response.headers["Location"] == job.get_absolute_url()
+    assert "The archive does not match its manifest." in str(job.message)
+    shown = page(operator, backup)
     assert "The archive does not match its manifest." in shown
     assert "The stored archive is not what was stored." in shown
     assert Backup.objects.get().state == "damaged"
@@ -91,3 +100,47 @@ def test_viewers_do_not_verify(viewer: Client, operator: Client, backup: Backup)
 
 def test_one_that_is_not_there_is_not_found(viewer: Client) -> None:
     assert viewer.get(reverse("backup", args=[7])).status_code == 404
+
+
+@pytest.fixture
+def partial(backup: Backup) -> Backup:
+    copy = make_copy(backup=backup, storage=make_storage(name="Bucket"), state="waiting")
+    copies.has_failed(copy, StorageError(Text("The bucket does not answer.")))
+    return backup
+
+
+def test_copies_are_shown_with_what_they_lack(viewer: Client, operator: Client, partial: Backup) -> None:
+    shown = page(viewer, partial)
+    for word in ("Bucket", "1 missing", "The bucket does not answer.", "next try", "this one is read"):
+        assert word in shown
+    assert "Copy now" not in shown
+    assert "Copy now" in page(operator, partial)
+    assert "Partial" in viewer.get(reverse("backups")).content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_missing_copy_is_made_now(operator: Client, partial: Backup) -> None:
+    response = operator.post(reverse("backup-copy", args=[partial.pk]))
+    job = run_now(Job.objects.get())
+    assert response.headers["Location"] == job.get_absolute_url()
+    assert (job.state, str(job.message)) == ("succeeded", "1 copies are stored.")
+    assert "1 missing" not in page(operator, partial)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_copy_can_be_verified_alone(operator: Client, partial: Backup) -> None:
+    copy = partial.copies.get(state="stored")
+    assert operator.post(reverse("backup-verify", args=[partial.pk]), {"copy": "999"}).status_code == 404
+    operator.post(reverse("backup-verify", args=[partial.pk]), {"copy": copy.pk})
+    assert run_now(Job.objects.get()).state == "succeeded"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_can_be_added_in_another_storage(operator: Client, backup: Backup) -> None:
+    third = make_storage(name="Third")
+    assert "Copy it to one more storage" in page(operator, backup)
+    operator.post(reverse("backup-copy", args=[backup.pk]), {"storage": third.pk})
+    run_now(Job.objects.get())
+    assert backup.copies.get(storage=third).state == "stored"
+    refused = operator.post(reverse("backup-copy", args=[backup.pk]), {"storage": third.pk}, follow=True)
+    assert "has, or had, a copy" in refused.content.decode()

@@ -1,4 +1,4 @@
-"""Take, list, show and verify backups."""
+"""Take, list, show, verify, copy and compare backups."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dbadmin import audit
+from dbadmin.backups.missing import ask_for
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import ComparisonState, JobKind, JobState, Scope
 from dbadmin.exceptions import UsageError
@@ -16,8 +17,8 @@ from dbadmin.jobs.queue import enqueue
 from dbadmin.management.command import CRITICAL, DONE, UNKNOWN, WARNING, Outcome, VerbCommand, find_database
 from dbadmin.management.comparisons import comparison_lines, comparison_row
 from dbadmin.management.progress import for_stream
-from dbadmin.management.rows import backup_line, backup_row, job_row, require
-from dbadmin.models import Backup, Comparison, Database, Job, Storage
+from dbadmin.management.rows import backup_line, backup_row, copy_line, copy_row, find_storage, job_row, require
+from dbadmin.models import Backup, Comparison, Copy, Database, Job, Storage
 from dbadmin.text import Text
 
 COMPARED = {
@@ -28,14 +29,15 @@ COMPARED = {
 
 
 class Command(VerbCommand):
-    """``backup run|list|show|verify|compare``."""
+    """``backup run|list|show|verify|copy|compare``."""
 
-    help = "Take, list, show, verify and compare backups."
+    help = "Take, list, show, verify, copy and compare backups."
     verbs = {
         "run": "back up one database, an application's, or all, now",
         "list": "list backups, newest first",
         "show": "show all about one backup",
-        "verify": "compare every stored byte with its manifest",
+        "verify": "compare every stored byte of every copy with its manifest",
+        "copy": "make the copies that are missing now, or one in another storage",
         "compare": "compare with what is live or another backup; exit code 0 when nothing differs, 1 when not",
     }
 
@@ -46,13 +48,17 @@ class Command(VerbCommand):
         what.add_argument("--all", action="store_true", help="every registered database")
         what.add_argument("--application", metavar="SLUG", help="every database of this application")
         parser.add_argument("--scope", choices=Scope.values, default=Scope.FULL.value)
-        parser.add_argument("--storage", metavar="NAME", help="where to keep it (default: the default storage)")
+        parser.add_argument(
+            "--storage", metavar="NAME", action="append", default=[],
+            help="where to keep it; several times for several copies (default: the default storage)",
+        )  # fmt: skip
         parser.add_argument("--queue", action="store_true", help="let a worker do it and return at once")
 
     def do_run(self, options: dict[str, Any]) -> Outcome:
         """Back up here, or queue."""
-        storage = _storage(options["storage"])
-        params = {"scope": options["scope"]} | ({"storage": storage.pk} if storage else {})
+        params: dict[str, Any] = {"scope": options["scope"]}
+        if storages := [find_storage(name).pk for name in options["storage"]]:
+            params["storages"] = storages
         databases = _databases(options)
         jobs = [self._run(database, params, queue=options["queue"]) for database in databases]
         bad = [job for job in jobs if not job.is_active and job.state != JobState.SUCCEEDED]
@@ -88,18 +94,43 @@ class Command(VerbCommand):
     def do_show(self, options: dict[str, Any]) -> Outcome:
         """Show one with facts and origin."""
         backup = require(Backup.objects.listed().defer(None), options["id"], what=Text("backup"))
-        row = backup_row(backup) | {"facts": backup.facts, "origin": backup.origin}
-        return Outcome(results=[row], lines=[f"{name}: {value}" for name, value in row.items()])
+        copies = [copy_row(copy) for copy in backup.copies.select_related("storage")]
+        row = backup_row(backup) | {"copies": copies, "facts": backup.facts, "origin": backup.origin}
+        lines = [f"{name}: {value}" for name, value in row.items() if name != "copies"]
+        return Outcome(results=[row], lines=[*lines, *map(copy_line, copies)])
 
     def add_verify(self, parser: ArgumentParser) -> None:
         """Add which."""
         parser.add_argument("id", type=int)
+        parser.add_argument("--storage", metavar="NAME", help="only the copy there (default: every copy)")
 
     def do_verify(self, options: dict[str, Any]) -> Outcome:
-        """Re-read the archive."""
+        """Re-read every copy of the archive, or one."""
         backup = require(Backup.objects.listed(), options["id"], what=Text("backup"))
-        verify_backup(backup, for_stream(sys.stderr))
+        copy = _copy(backup, find_storage(options["storage"])) if options["storage"] else None
+        verify_backup(backup, for_stream(sys.stderr), copy=copy)
         return Outcome(results=[backup_row(backup)], lines=[f"{backup}: every byte is as it was stored."])
+
+    def add_copy(self, parser: ArgumentParser) -> None:
+        """Add which, and where to."""
+        parser.add_argument("id", type=int)
+        parser.add_argument("--storage", metavar="NAME", help="one more storage; without, those that lack it")
+
+    def do_copy(self, options: dict[str, Any]) -> Outcome:
+        """Make missing copies here."""
+        backup = require(Backup.objects.listed(), options["id"], what=Text("backup"))
+        ask_for(backup, find_storage(options["storage"]) if options["storage"] else None)
+        job = work_on(
+            JobKind.COPY, backup.database, actor=audit.from_shell(), params={"backup": backup.pk},
+            echo=for_stream(sys.stderr),
+        )  # fmt: skip
+        backup.refresh_from_db()
+        copies = [copy_row(copy) for copy in backup.copies.select_related("storage")]
+        return Outcome(
+            results=[job_row(job) | {"backup": backup_row(backup) | {"copies": copies}}],
+            lines=[_line(job), *map(copy_line, copies)],
+            exit_code=CRITICAL if backup.missing_copies else DONE,
+        )
 
     def add_compare(self, parser: ArgumentParser) -> None:
         """Add what with, and how thoroughly."""
@@ -141,16 +172,11 @@ def _databases(options: dict[str, Any]) -> Iterable[Database]:
     return registered
 
 
-def _storage(name: str | None) -> Storage | None:
-    if name is None:
-        return None
-    storage = Storage.objects.filter(name=name).first()
-    if storage is None:
-        known = ", ".join(Storage.objects.values_list("name", flat=True)) or "–"
-        raise UsageError(
-            Text("There is no storage called “{name}”.", name=name), Text("Known are: {known}.", known=known)
-        )
-    return storage
+def _copy(backup: Backup, storage: Storage) -> Copy:
+    copy = backup.copies.filter(storage=storage).first()
+    if copy is None:
+        raise UsageError(Text("“{storage}” has no copy of this backup.", storage=storage.name))
+    return copy
 
 
 def _result(job: Job) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from dbadmin.jobs.foreground import work_on
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand, find_database
 from dbadmin.management.importing import import_file
 from dbadmin.management.progress import for_stream
-from dbadmin.management.rows import clock, job_row, require, restore_row
+from dbadmin.management.rows import clock, find_storage, job_row, require, restore_row
 from dbadmin.models import Backup, Database, Job, Restore
 from dbadmin.text import Text
 
@@ -56,6 +56,9 @@ class Command(VerbCommand):
         parser.add_argument(
             "--without-safety-backup", action="store_true", help="go on when what is replaced cannot be backed up"
         )
+        parser.add_argument(
+            "--storage", metavar="NAME", help="read the copy there (default: any that can be read)"
+        )
         parser.add_argument("--no-owner", action="store_true", help="leave owners and grants out")
 
     def do_run(self, options: dict[str, Any]) -> Outcome:
@@ -66,6 +69,8 @@ class Command(VerbCommand):
             raise UsageError(Text("Name a backup by its number, or a file with --file."))
         backups = Backup.objects.select_related("database__application", "storage")
         backup = require(backups, options["backup"], what=Text("backup"))
+        if options["storage"]:
+            backup.read_from = find_storage(options["storage"])
         beside = find_database(options["server"]) if options["server"] else backup.database
         if options["replace"]:
             return _outcome(_replace(backup, beside, options))
@@ -81,7 +86,8 @@ class Command(VerbCommand):
                 "target_name": options["to_new"],
                 "server": options["server"],
                 "keep_owners": not options["no_owner"],
-            },
+            }
+            | _from(backup),
             echo=for_stream(sys.stderr),
         )
         return _outcome(job)
@@ -129,19 +135,23 @@ def _replace(backup: Backup, database: Database, options: dict[str, Any]) -> Job
         "keep_hours": max(1, options["keep_hours"]),
         "keep_owners": not options["no_owner"],
         "without_safety": options["without_safety_backup"],
-    }
+    } | _from(backup)
     return work_on(JobKind.RESTORE, database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr))
 
 
 def _bring_tables(backup: Backup, database: Database, options: dict[str, Any]) -> Job:
     tables = tuple(name.strip() for name in options["tables"].split(",") if name.strip())
     require_tables(backup, database, tables)
-    params = {"backup": backup.pk, "mode": RestoreMode.TABLES.value, "tables": tables}
+    params = {"backup": backup.pk, "mode": RestoreMode.TABLES.value, "tables": tables} | _from(backup)
     if options["in_place"]:
         _require_confirmed(database, options["confirm"])
         params |= in_place(database, tables, keep_hours=max(1, options["keep_hours"]))
         params["without_safety"] = options["without_safety_backup"]
     return work_on(JobKind.RESTORE, database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr))
+
+
+def _from(backup: Backup) -> dict[str, int]:
+    return {"from_storage": backup.read_from.pk} if backup.read_from else {}
 
 
 def _require_confirmed(database: Database, typed: str | None) -> None:
