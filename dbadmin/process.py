@@ -98,22 +98,32 @@ class Command:
             return output.read().decode(errors="replace")
 
     def start(
-        self, *, stdout: int | IO[bytes] | None = None, stderr: int | IO[bytes] | None = None
+        self,
+        *,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | IO[bytes] | None = None,
+        stderr: int | IO[bytes] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a program that stays, such as a server; the caller ends it with ``end_group``."""
-        return self._popen(stdout=stdout, stderr=stderr)
+        """Start a program that stays, such as a server, or that is fed; the caller ends it with ``end_group``."""
+        return self._popen(stdin=stdin, stdout=stdout, stderr=stderr)
 
     def _start(self, stdout: int | IO[bytes]) -> subprocess.Popen[bytes]:
         return self._popen(stdout=stdout, stderr=subprocess.PIPE)
 
-    def _popen(self, *, stdout: int | IO[bytes] | None, stderr: int | IO[bytes] | None) -> subprocess.Popen[bytes]:
+    def _popen(
+        self,
+        *,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | IO[bytes] | None,
+        stderr: int | IO[bytes] | None,
+    ) -> subprocess.Popen[bytes]:
         uid, gid = self.user or (None, None)
         try:
             return subprocess.Popen(
                 self._argv(),
                 env=minimal_environment() | dict(self.env),
                 cwd=self.cwd,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,10 +80,34 @@ class Storage(Protocol):
         ...
 
 
+class Counted:
+    """A stream of chunks that is hashed and counted as it goes by."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._digest.update(chunk)
+            self.size += len(chunk)
+            yield chunk
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what went by, in hexadecimal."""
+        return self._digest.hexdigest()
+
+
 def require_name(key: str) -> str:
     """Return ``key`` if it names something inside a storage that every kind of storage can hold."""
     parts = key.split("/")
-    if not key or any(part in ("", ".", "..") for part in parts) or any(ord(each) < 32 for each in key):
+    if (
+        parts[-1].startswith(TEMPORARY)
+        or any(part in ("", ".", "..") for part in parts)
+        or any(ord(each) < 32 for each in key)
+    ):
         raise StorageError(Text("“{key}” is not a name inside the storage.", key=key))
     return key
 

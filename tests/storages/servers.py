@@ -255,6 +255,16 @@ def moto_server() -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def ssh_server() -> Iterator[SshServer]:
+    yield from _ssh_server()
+
+
+@pytest.fixture(scope="session")
+def other_ssh_server() -> Iterator[SshServer]:
+    """A second one, whose keys the first does not take."""
+    yield from _ssh_server()
+
+
+def _ssh_server() -> Iterator[SshServer]:
     # pytest's own temporary folders are closed to the user that sshd runs as.
     folder = Path(tempfile.mkdtemp(prefix="dbadmin-sshd-"))
     try:

@@ -1,0 +1,159 @@
+"""Make storages of the settings of buckets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from dbadmin.exceptions import StorageError
+from dbadmin.storages.objectstore import ObjectStorage
+from dbadmin.storages.uploads import Uploads
+from dbadmin.text import Text
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
+CONNECT_SECONDS = 15
+# obstore repeats what failed on the way or in the server: for about two minutes.
+PATIENCE: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(seconds=120)}
+DEFAULT_REGION = "us-east-1"
+
+
+def s3(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorage:
+    """Return a bucket that speaks S3."""
+    prefix, region = _prefix(settings), settings.get("region") or DEFAULT_REGION
+    endpoint = _s3_endpoint(settings)
+    config = {
+        "endpoint": endpoint,
+        "region": region,
+        "virtual_hosted_style_request": not settings.get("path_style", True),
+        "access_key_id": settings.get("access_key_id"),
+        "secret_access_key": secrets.get("secret_access_key"),
+        "session_token": secrets.get("session_token"),
+        "checksum_algorithm": settings.get("checksum"),
+        # One request for each object is understood by all; the other way only by some.
+        "disable_bulk_delete": True,
+    }
+
+    def connect(options: dict[str, Any]) -> S3Store:
+        return S3Store(
+            settings["bucket"],
+            prefix=prefix or None,
+            config=_given(config),
+            client_options=_client(settings, options),
+            retry_config=PATIENCE,
+        )
+
+    address = endpoint if not settings.get("path_style", True) else f"{endpoint}/{settings['bucket']}"
+    return ObjectStorage(
+        connect=connect,
+        address=address,
+        prefix=prefix,
+        storage_class=settings.get("storage_class") or "",
+        uploads=_uploads(settings, secrets, address=address, region=region),
+        secrets=tuple(secrets.values()),
+    )
+
+
+def gcs(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorage:
+    """Return a bucket of Google Cloud Storage."""
+    config = {"service_account_key": secrets.get("service_account_key"), "base_url": settings.get("endpoint")}
+
+    def connect(options: dict[str, Any]) -> GCSStore:
+        return GCSStore(
+            settings["bucket"],
+            prefix=_prefix(settings) or None,
+            config=_given(config),
+            client_options=_client(settings, options),
+            retry_config=PATIENCE,
+        )
+
+    return ObjectStorage(
+        connect=connect,
+        address=settings.get("endpoint") or "https://storage.googleapis.com",
+        prefix=_prefix(settings),
+        storage_class=settings.get("storage_class") or "",
+        secrets=tuple(secrets.values()),
+    )
+
+
+def azure(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorage:
+    """Return a container of Azure Blob Storage."""
+    config = {
+        "account_name": settings["account"],
+        "account_key": secrets.get("account_key"),
+        "sas_key": secrets.get("sas_token"),
+        "endpoint": settings.get("endpoint"),
+    }
+
+    def connect(options: dict[str, Any]) -> AzureStore:
+        return AzureStore(
+            settings["container"],
+            prefix=_prefix(settings) or None,
+            config=_given(config),
+            client_options=_client(settings, options),
+            retry_config=PATIENCE,
+        )
+
+    return ObjectStorage(
+        connect=connect,
+        address=settings.get("endpoint") or f"https://{settings['account']}.blob.core.windows.net",
+        prefix=_prefix(settings),
+        storage_class=settings.get("storage_class") or "",
+        secrets=tuple(secrets.values()),
+    )
+
+
+def _uploads(settings: Mapping[str, Any], secrets: Mapping[str, str], *, address: str, region: str) -> Uploads | None:
+    """Return who to ask for unfinished uploads; None where the keys are not ours to sign with, but the machine's."""
+    access = settings.get("access_key_id") or os.environ.get("AWS_ACCESS_KEY_ID", "")
+    secret = secrets.get("secret_access_key") or os.environ.get("AWS_SECRET_ACCESS_KEY", "")
+    if not access or not secret:
+        return None
+    return Uploads(
+        address=address,
+        region=region,
+        access_key_id=access,
+        secret_access_key=secret,
+        session_token=secrets.get("session_token") or "",
+        ca_certificate=settings.get("ca_certificate") or "",
+    )
+
+
+def _s3_endpoint(settings: Mapping[str, Any]) -> str:
+    """Return the address for requests; with the bucket in the host's name obstore wants to be given that one."""
+    region = settings.get("region") or DEFAULT_REGION
+    endpoint = str(settings.get("endpoint") or f"https://s3.{region}.amazonaws.com").rstrip("/")
+    if settings.get("path_style", True):
+        return endpoint
+    parts = urlsplit(endpoint)
+    return parts._replace(netloc=f"{settings['bucket']}.{parts.netloc}").geturl()
+
+
+def _client(settings: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """Return options of the HTTP client. That http is allowed at all was looked at with the settings."""
+    client = {"connect_timeout": timedelta(seconds=CONNECT_SECONDS), **options}
+    client["allow_http"] = str(settings.get("endpoint") or "").startswith("http://")
+    if authority := settings.get("ca_certificate"):
+        try:
+            client["root_certificate"] = Path(authority).read_bytes()
+        except OSError as error:
+            raise StorageError(
+                Text("The certificate authority {path} cannot be read: {reason}.", path=authority, reason=str(error)),
+                Text("Correct its path in the storage's settings."),
+            ) from error
+    return client
+
+
+def _prefix(settings: Mapping[str, Any]) -> str:
+    return str(settings.get("prefix") or "").strip("/")
+
+
+def _given(config: Mapping[str, Any]) -> Any:
+    return {name: value for name, value in config.items() if value not in ("", None)}

@@ -1,0 +1,102 @@
+"""Uploads in parts that nobody finished, which obstore can neither list nor remove: asked of S3 itself."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import html
+import http.client
+import re
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import quote, urlsplit
+
+from dbadmin.exceptions import StorageError
+from dbadmin.storages.reasons import explained
+
+TIMEOUT_SECONDS = 60
+_MOST_PAGES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """An upload that has begun; ``key`` is the whole one, with the storage's prefix."""
+
+    key: str
+    upload: str
+    begun: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uploads:
+    """The unfinished uploads of one bucket. ``address`` is the bucket's, without a slash at the end."""
+
+    address: str
+    region: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(default="", repr=False)
+    ca_certificate: str = ""
+
+    def unfinished(self, prefix: str) -> Iterator[Unfinished]:
+        """Yield those whose key begins with ``prefix``; ``StorageError`` when the server does not tell."""
+        markers: dict[str, str] = {}
+        for _page in range(_MOST_PAGES):
+            answer = self._ask("GET", "", {"uploads": "", "prefix": prefix, **markers})
+            for found in re.findall(r"<Upload>(.*?)</Upload>", answer, re.DOTALL):
+                begun = datetime.fromisoformat(_element(found, "Initiated").replace("Z", "+00:00"))
+                yield Unfinished(key=_element(found, "Key"), upload=_element(found, "UploadId"), begun=begun)
+            if _element(answer, "IsTruncated") != "true":
+                return
+            following = {"key-marker": "NextKeyMarker", "upload-id-marker": "NextUploadIdMarker"}
+            markers = {name: _element(answer, element) for name, element in following.items()}
+
+    def abort(self, found: Unfinished) -> None:
+        """Remove an unfinished upload and its parts; one that is gone is no error."""
+        self._ask("DELETE", found.key, {"uploadId": found.upload}, allowed=404)
+
+    def _ask(self, method: str, key: str, query: Mapping[str, str], *, allowed: int = 200) -> str:
+        url = f"{self.address}/{quote(key)}" if key else self.address
+        url += "?" + "&".join(f"{quote(name, safe='')}={quote(query[name], safe='')}" for name in sorted(query))
+        request = urllib.request.Request(url, method=method, headers=self._signed(method, url))  # noqa: S310
+        context = ssl.create_default_context(cafile=self.ca_certificate or None)
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=context) as answer:  # noqa: S310
+                return str(answer.read().decode(errors="replace"))
+        except urllib.error.HTTPError as error:
+            if error.code == allowed:
+                return ""
+            raise self._explained(f"{error.code} {error.reason}: {error.read(4000)!r}", key) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self._explained(repr(error), key) from error
+
+    def _explained(self, said: str, key: str) -> StorageError:
+        return explained(said, key=key, secrets=(self.secret_access_key, self.session_token))
+
+    def _signed(self, method: str, url: str) -> dict[str, str]:
+        """Return the headers of an AWS signature of version 4 for a request without a body."""
+        parts, now = urlsplit(url), datetime.now(UTC)
+        nothing = hashlib.sha256(b"").hexdigest()
+        headers = {"host": parts.netloc, "x-amz-content-sha256": nothing, "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}"}
+        if self.session_token:
+            headers["x-amz-security-token"] = self.session_token
+        names = ";".join(sorted(headers))
+        lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+        request = f"{method}\n{parts.path or '/'}\n{parts.query}\n{lines}\n{names}\n{nothing}"
+        scope = f"{now:%Y%m%d}/{self.region}/s3/aws4_request"
+        digest = hashlib.sha256(request.encode()).hexdigest()
+        key = f"AWS4{self.secret_access_key}".encode()
+        for part in (*scope.split("/"), f"AWS4-HMAC-SHA256\n{headers['x-amz-date']}\n{scope}\n{digest}"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        credential = f"{self.access_key_id}/{scope}"
+        signature = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={key.hex()}"
+        return {**headers, "authorization": signature}
+
+
+def _element(xml: str, name: str) -> str:
+    found = re.search(rf"<{name}>(.*?)</{name}>", xml, re.DOTALL)
+    return html.unescape(found[1]) if found else ""

@@ -1,0 +1,25 @@
+"""Servers for tests of storages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.storages.places import Place, make_place
+from tests.storages.servers import moto_server as moto_server
+from tests.storages.servers import other_ssh_server as other_ssh_server
+from tests.storages.servers import s3_server as s3_server
+from tests.storages.servers import ssh_server as ssh_server
+
+
+@pytest.fixture(params=["folder", "rclone-s3", "moto", "sftp"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Each kind of place, empty."""
+    return make_place(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=["rclone-s3", "moto", "sftp"])
+def distant(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Each kind of place that is at the other end of a line."""
+    return make_place(request.param, request, tmp_path)
