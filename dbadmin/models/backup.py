@@ -84,6 +84,8 @@ class Backup(models.Model):
             # The list walks one of these two and judges its filters in the index, without reading the wide rows.
             models.Index(fields=["-finished_at", "-id", "database", "state", "scope"], name="backup_by_time"),
             models.Index(fields=["-size", "-id", "database", "state", "scope"], name="backup_by_size"),
+            # Statistics: sums per database and scope, and the newest of each week.
+            models.Index(fields=["database", "scope", "-finished_at", "state", "size"], name="backup_sums"),
         ]
 
     def __str__(self) -> str:
@@ -128,6 +130,8 @@ class Copy(models.Model):
         indexes = [
             models.Index(fields=["storage", "state", "backup"], name="copy_of_storage"),
             models.Index(fields=["state", "retry_at"], name="copy_state"),
+            # What is in each storage.
+            models.Index(fields=["state", "storage", "size"], name="copy_sums"),
         ]
 
     def __str__(self) -> str:

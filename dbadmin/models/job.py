@@ -112,6 +112,8 @@ class Job(models.Model):
             models.Index(fields=["database", "kind", "-created_at"], name="job_by_database_kind"),
             models.Index(fields=["state", "-id"], name="job_by_state"),
             models.Index(fields=["kind", "-id"], name="job_by_kind"),
+            # How many succeeded and failed within a time.
+            models.Index(fields=["kind", "state", "created_at", "database"], name="job_by_outcome"),
         ]
 
     def __str__(self) -> str:

@@ -118,6 +118,7 @@ class ScheduleRun(models.Model):
             models.Index(fields=["schedule", "-due_at"], name="run_of_schedule"),
             models.Index(fields=["database", "schedule", "-due_at"], name="run_of_database"),
             models.Index(fields=["job"], name="run_job"),
+            models.Index(fields=["state", "due_at"], name="run_by_outcome"),
         ]
 
     def __str__(self) -> str:
