@@ -57,6 +57,20 @@ class Proof:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Archives:
+    """What was found when the storages were last looked into; ``away``: those that hold something and did not answer.
+
+    ``vanished_copies`` are of backups that have another copy, ``vanished_backups`` have none.
+    """
+
+    looked_at: datetime | None = None
+    vanished_backups: int = 0
+    vanished_copies: int = 0
+    orphans: int = 0
+    away: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """Everything checks look at, gathered beforehand.
 
@@ -72,6 +86,7 @@ class Observation:
     newest_backup: datetime | None = None
     proof: Proof | None = None
     migrations: tuple[Migrations, ...] = ()
+    archives: Archives = field(default_factory=Archives)
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     def __getitem__(self, name: str) -> Any:

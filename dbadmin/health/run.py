@@ -12,6 +12,7 @@ from django.db import transaction
 from dbadmin.choices import DrillKind, DrillState, MigrationState, Scope, Verdict
 from dbadmin.exceptions import DbadminError
 from dbadmin.health import checks as checks  # registers them
+from dbadmin.health.archives import archives
 from dbadmin.health.registry import Migrations, Observation, Proof, Result, Thresholds, evaluate
 from dbadmin.models import AppliedMigration, Backup, CheckResult, Database, Drill, Finding, MigrationStatus
 
@@ -41,6 +42,7 @@ def _gather(database: Database, now: datetime) -> Observation:
         newest_backup=_newest_backup(database),
         proof=_proof(database),
         migrations=_migrations(database),
+        archives=archives(database),
         thresholds=Thresholds(backup_age_hours=database.backup_age_hours, restore_minutes=database.restore_minutes),
     )
     try:

@@ -16,6 +16,7 @@ from dbadmin.exceptions import Refused
 from dbadmin.jobs import bell, workers
 from dbadmin.jobs.bells.base import Bell, Unreachable
 from dbadmin.jobs.copying import ask_for_copies
+from dbadmin.jobs.keeping import ask_for_keeping
 from dbadmin.jobs.queue import enqueue
 from dbadmin.jobs.reaper import reap
 from dbadmin.models import Database, Job
@@ -23,6 +24,7 @@ from dbadmin.jobs.schedules import evaluate
 
 # Histories first: the health checks judge what was read.
 EVERY = {JobKind.HISTORY: timedelta(minutes=15), JobKind.HEALTH: timedelta(minutes=5)}
+DAILY_KINDS = (JobKind.EXPIRE, JobKind.RECONCILE)
 KEEP = timedelta(days=1)
 KEEP_FAILED = timedelta(days=30)
 UNHEARD_AFTER = timedelta(seconds=20)
@@ -38,6 +40,7 @@ def tick(now: datetime) -> list[Job]:
     made = evaluate(now)
     made += [job for kind in EVERY for job in ask_for_due(kind, now)]
     made += ask_for_copies(now)
+    made += ask_for_keeping(now)
     ring_again(now)
     prune(now)
     remove_strays(now)
@@ -88,6 +91,7 @@ def prune(now: datetime) -> None:
     looked = Job.objects.filter(kind__in=EVERY)
     looked.filter(state=JobState.SUCCEEDED, finished_at__lt=now - KEEP).delete()
     looked.filter(finished_at__lt=now - KEEP_FAILED).delete()
+    Job.objects.filter(kind__in=DAILY_KINDS, finished_at__lt=now - KEEP_FAILED).delete()
 
 
 def remove_strays(now: datetime) -> None:

@@ -26,6 +26,7 @@ from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import ComparisonState, DrillKind, DrillState, JobKind, RestoreMode, RestoreState, Scope
 from dbadmin.exceptions import Refused, StorageError
 from dbadmin.health.run import run_checks
+from dbadmin.jobs.keeping import apply_retention, ask_to_expire, look_into_storages
 from dbadmin.jobs.queue import enqueue, identities_of
 from dbadmin.migration_history import read as migration_history
 from dbadmin.models import Backup, Copy, Database, Import, Job, Restore, Schedule, Storage
@@ -47,6 +48,8 @@ def back_up(job: Job, progress: Progress) -> Text:
         job=job,
     )
     _look_again(job.database)
+    if job.params.get("schedule"):
+        ask_to_expire(job.database)
     said = Text("Backed up {rows} rows; the archive has {size}.", rows=f"{backup.row_count:,}", size=_size(backup.size))
     return _with_missing(said, backup, of=len(storages)) if backup.missing_copies else said
 
@@ -186,6 +189,8 @@ HANDLERS: dict[JobKind, Handler] = {
     JobKind.COMPARE: compare,
     JobKind.HEALTH: check_health,
     JobKind.COPY: copy_missing,
+    JobKind.EXPIRE: apply_retention,
+    JobKind.RECONCILE: look_into_storages,
     JobKind.HISTORY: read_history,
 }
 

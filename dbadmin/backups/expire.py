@@ -1,0 +1,200 @@
+"""Delete what retention releases: first it is decided and written down, then the files go, whatever happens between."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from dbadmin import audit
+from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
+from dbadmin.backups.copies import HELD, settle
+from dbadmin.backups.judging import NOT_THERE, judge, read_now
+from dbadmin.choices import BackupState, CopyState
+from dbadmin.exceptions import DbadminError, StorageError, ValidationFailed
+from dbadmin.models import Backup, Copy, Database, Destination, Job, Storage
+from dbadmin.progress import Progress
+from dbadmin.storages.base import Storage as StorageBackend
+from dbadmin.text import Text
+
+AT_ONCE = 200
+NEIGHBOURS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expired:
+    """What was done: copies deleted, their bytes, and those that are decided and could not be deleted yet."""
+
+    deleted: int
+    freed: int
+    left: int
+
+
+def expire(*, database: Database, progress: Progress, job: Job | None = None, now: datetime | None = None) -> Expired:
+    """Release what no retention keeps, and delete it; also what an earlier call had to leave.
+
+    May be called again at any time, also after a crash anywhere in it. ``StorageError`` when a storage could not be
+    asked, after the others were done: what was released there is not restorable any more, and is deleted next time.
+    """
+    progress.phase(Text("Judging"), unit="items")
+    while _release(database, now or timezone.now(), job):
+        progress.check()
+    return finish(database=database, progress=progress)
+
+
+def finish(*, database: Database, progress: Progress) -> Expired:
+    """Delete the files of everything that is released, and of nothing else; see ``expire`` for what may happen."""
+    released = list(_released(database))
+    progress.phase(Text("Deleting"), total=len(released), unit="items")
+    reading = read_now(database)  # after the release was written: whoever begins to read now sees it
+    by_storage: dict[Storage, list[Copy]] = defaultdict(list)
+    for copy in released:
+        if copy.backup_id in reading:
+            progress.log(Text("A job is reading {backup}; it is deleted afterwards.", backup=copy.backup.key))
+        else:
+            by_storage[copy.storage].append(copy)
+    deleting = _Deleting(progress)
+    for storage, copies in by_storage.items():
+        deleting.from_storage(storage, copies)
+    if deleting.failures:
+        raise _summary(deleting, len(released))
+    return Expired(deleted=deleting.deleted, freed=deleting.freed, left=len(released) - deleting.deleted)
+
+
+def in_need() -> QuerySet[Database]:
+    """Return the registered databases that a retention applies to, or that have something left to delete."""
+    copies = Copy.objects.filter(backup__database=OuterRef("pk"), storage__removed_at=None)
+    copies = copies.exclude(state=CopyState.DELETED)
+    kept_for_a_time = Destination.objects.filter(
+        retention__isnull=False, storage=OuterRef("storage"), schedule=OuterRef("backup__schedule")
+    )
+    concerned = copies.filter(Q(storage__retention__isnull=False) | Exists(kept_for_a_time))
+    return Database.objects.registered().filter(Exists(concerned) | Exists(copies.filter(state=CopyState.EXPIRING)))
+
+
+def let_go(copy: Copy, *, actor: audit.Actor, reason: Text, action: str = "backup.expire") -> None:
+    """Write down that a copy is to be deleted; from now on nobody begins to read it.
+
+    Call it in a transaction that holds ``lock`` and has looked whether it may go, and then ``settle_after``.
+    """
+    copy.state, copy.message, copy.retry_at = CopyState.EXPIRING, reason, None
+    copy.save(update_fields=["state", "message", "retry_at"])
+    audit.record(actor, action, copy.backup, reason=str(reason), storage=copy.storage.name, size=copy.size)
+
+
+def settle_after(backup: Backup, reason: Text) -> None:
+    """Bring a backup in line with the copies it has left; without any it is deleted."""
+    copies = Copy.objects.filter(backup=backup)
+    if copies.filter(state__in=HELD).exists():
+        settle(backup)
+        return
+    # Nothing is left that a copy still waited for could be made from.
+    waiting = copies.filter(state__in=NOT_THERE)
+    waiting.update(state=CopyState.DELETED, message=reason, retry_at=None, deleted_at=timezone.now())
+    Backup.objects.filter(pk=backup.pk).update(state=BackupState.DELETED, missing_copies=0)
+
+
+def lock(database: Database) -> None:
+    """Hold the rows of a database's copies and backups until the end of the transaction, in the order all others do."""
+    copies = Copy.objects.filter(backup__database=database).exclude(state=CopyState.DELETED).order_by("pk")
+    list(copies.select_for_update().values_list("pk", flat=True))
+    backups = Backup.objects.filter(database=database).exclude(state=BackupState.DELETED).order_by("pk")
+    list(backups.select_for_update().values_list("pk", flat=True))
+
+
+@transaction.atomic
+def _release(database: Database, now: datetime, job: Job | None) -> int:
+    """Decide on what is there now and write it down, so many at once; a pin or a proof comes before or after it."""
+    if job is not None:
+        job.require_held()
+    lock(database)
+    going = judge(database, now=now).going[:AT_ONCE]
+    for judged in going:
+        let_go(judged.copy, actor=audit.from_job(job), reason=judged.reasons[0])
+    for backup, reason in {judged.copy.backup: judged.reasons[0] for judged in going}.items():
+        settle_after(backup, reason)
+    return len(going)
+
+
+def _released(database: Database) -> Iterable[Copy]:
+    expiring = Copy.objects.filter(backup__database=database, state=CopyState.EXPIRING, storage__removed_at=None)
+    return (
+        expiring.select_related("backup", "storage").defer("backup__facts", "backup__origin").order_by("storage", "pk")
+    )
+
+
+class _Deleting:
+    """Counts what goes, and remembers which storage could not be asked."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.deleted = 0
+        self.freed = 0
+        self.failures: list[tuple[Storage, DbadminError]] = []
+
+    def from_storage(self, storage: Storage, copies: list[Copy]) -> None:
+        """Delete these; when the storage does not answer, none; when it refuses one, the others."""
+        try:
+            backend = storage.backend()
+            _require_there(storage, backend)
+        except (StorageError, ValidationFailed) as error:
+            self._failed(storage, error)
+            return
+        for copy in copies:
+            self.progress.check()
+            try:
+                _remove(backend, copy.backup.key, self.progress)
+            except StorageError as error:
+                self._failed(storage, error)
+                continue
+            _is_deleted(copy)
+            self.deleted, self.freed = self.deleted + 1, self.freed + copy.size
+            self.progress.update(self.deleted, current=copy.backup.key)
+
+    def _failed(self, storage: Storage, error: DbadminError) -> None:
+        self.failures.append((storage, error))
+        line = Text("{storage}: {reason}", storage=storage.name, reason=error.message)
+        self.progress.log(line, level="error")
+
+
+def _remove(backend: StorageBackend, key: str, progress: Progress) -> None:
+    """The manifest goes first: what has none is no backup any more."""
+    backend.delete(f"{key}/{MANIFEST_NAME}")
+    progress.check()
+    backend.delete(f"{key}/{ARCHIVE_NAME}")
+    progress.check()
+    backend.discard(key)
+
+
+def _is_deleted(copy: Copy) -> None:
+    Copy.objects.filter(pk=copy.pk, state=CopyState.EXPIRING).update(state=CopyState.DELETED, deleted_at=timezone.now())
+
+
+def _require_there(storage: Storage, backend: StorageBackend) -> None:
+    """Look for what has to be there: on a disk that is not mounted nothing can be deleted, and later all is back."""
+    stored = Copy.objects.filter(storage=storage, state=CopyState.STORED).order_by("-backup")
+    keys = stored.values_list("backup__key", flat=True)[:NEIGHBOURS]
+    if keys and not any(backend.stat(f"{key}/{MANIFEST_NAME}") for key in keys):
+        raise StorageError(
+            Text("“{storage}” has none of the archives that should be there.", storage=storage.name),
+            Text("Is its disk mounted, is it the right bucket? What is released there is deleted when it is back."),
+        )
+
+
+def _summary(deleting: _Deleting, released: int) -> DbadminError:
+    storage, error = deleting.failures[0]
+    return StorageError(
+        Text(
+            "{left} of {all} released copies could not be deleted yet. {storage}: {reason}",
+            left=released - deleting.deleted,
+            all=released,
+            storage=storage.name,
+            reason=error.message,
+        ),
+        error.hint or Text("It is tried again by itself."),
+    )

@@ -1,0 +1,204 @@
+"""Gather what the catalogue knows of a database's copies and judge it; nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.utils import timezone
+
+from dbadmin.backups.retention import Decision, Item, Policy, decide
+from dbadmin.choices import BackupState, CopyState, JobKind, JobState, RunState
+from dbadmin.models import Backup, Copy, Database, Destination, Job, Retention, Schedule, ScheduleRun
+from dbadmin.text import Text
+
+Group = tuple[int, int | None, str]  # storage, schedule, scope
+RULES = ("last", "within_days", "hourly", "daily", "weekly", "monthly", "yearly", "minimum", "time_zone")
+READERS = (JobKind.RESTORE, JobKind.VERIFY, JobKind.DRILL, JobKind.COMPARE)
+NOT_THERE = (CopyState.WAITING, CopyState.FAILED)
+BROKEN = (JobState.FAILED, JobState.ERRORED, JobState.LOST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A copy, whether it stays, every reason for that, and the retention that applies (None: none)."""
+
+    copy: Copy
+    keep: bool
+    reasons: tuple[Text, ...]
+    retention: Retention | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """All copies of a database that are not deleted, the newest backup's first."""
+
+    database: Database
+    copies: tuple[Judged, ...]
+
+    @property
+    def going(self) -> tuple[Judged, ...]:
+        """Those that would be deleted."""
+        return tuple(judged for judged in self.copies if not judged.keep)
+
+    @property
+    def staying(self) -> tuple[Judged, ...]:
+        """Those that stay."""
+        return tuple(judged for judged in self.copies if judged.keep)
+
+    @property
+    def freed(self) -> int:
+        """Bytes that what goes takes."""
+        return sum(judged.copy.size for judged in self.going)
+
+
+def preview(
+    databases: Iterable[Database], *, retention: Retention | None = None, everywhere: bool = False, now: datetime
+) -> list[Judgement]:
+    """Say of each database what would stay and go now; a constant number of queries each.
+
+    ``retention``: with these values, saved or not, in place of the stored row with its id; ``everywhere``: in place
+    of every retention, as one that nothing uses yet is tried. ``ValidationFailed`` when its time zone is none.
+    """
+    return [judge(database, now=now, retention=retention, everywhere=everywhere) for database in databases]
+
+
+def judge(
+    database: Database, *, now: datetime, retention: Retention | None = None, everywhere: bool = False
+) -> Judgement:
+    """Say what would stay and go now, see ``preview``."""
+    copies = list(_copies(database))
+    found = _retentions(copies, proposed=retention, everywhere=everywhere)
+    reading = read_now(database)
+    items = [_item(copy, reading) for copy in copies]
+    policies = {group: policy_of(row) if row else None for group, row in found.items()}
+    decisions = decide(items, policies, now=now, failing=_failing(database, found, copies))
+    return Judgement(database=database, copies=tuple(_judged(copies, found, decisions)))
+
+
+def policy_of(retention: Retention) -> Policy:
+    """Return the rules of a row, saved or not."""
+    return Policy(name=retention.name, **{rule: getattr(retention, rule) for rule in RULES})
+
+
+def concerned(retention: Retention) -> QuerySet[Database]:
+    """Return the registered databases that have copies for which this retention is asked."""
+    by_schedule = Q(backup__schedule__destinations__in=Destination.objects.filter(retention=retention))
+    copies = Copy.objects.filter(by_schedule | Q(storage__retention=retention)).exclude(state=CopyState.DELETED)
+    return Database.objects.registered().filter(pk__in=copies.values("backup__database"))
+
+
+def read_now(database: Database) -> set[int]:
+    """Return the backups that jobs read or are about to, and, while copies are made, those that have bad ones."""
+    active = Job.objects.active().filter(Q(kind__in=READERS) | Q(kind=JobKind.COPY, database=database))
+    jobs = list(active.values_list("kind", "params"))
+    named = {params[name] for _kind, params in jobs for name in ("backup", "with") if params.get(name)}
+    if any(kind == JobKind.COPY for kind, _params in jobs):
+        named |= set(Backup.objects.filter(database=database, missing_copies__gt=0).values_list("pk", flat=True))
+    return named
+
+
+def _copies(database: Database) -> QuerySet[Copy]:
+    """What is there or waited for; removed storages keep what they have, and nothing else relies on that."""
+    copies = Copy.objects.filter(backup__database=database, storage__removed_at=None)
+    copies = copies.exclude(state__in=(CopyState.EXPIRING, CopyState.DELETED))
+    return copies.select_related("backup__schedule", "storage__retention").defer("backup__facts", "backup__origin")
+
+
+def _group(copy: Copy) -> Group:
+    return (copy.storage_id, copy.backup.schedule_id, copy.backup.scope)
+
+
+def _item(copy: Copy, reading: set[int]) -> Item:
+    backup = copy.backup
+    return Item(
+        id=copy.pk,
+        backup=backup.pk,
+        group=_group(copy),
+        taken_at=backup.started_at,
+        stored_at=copy.stored_at,
+        scope=backup.scope,
+        storage=copy.storage_id,
+        size=copy.size,
+        base=backup.base_id,
+        good=copy.state == CopyState.STORED and backup.state == BackupState.AVAILABLE,
+        stored=copy.state not in NOT_THERE,
+        proven=backup.proven_at is not None,
+        pinned=backup.pinned_at is not None,
+        pin_note=backup.pin_note,
+        busy=backup.pk in reading,
+    )
+
+
+def _judged(
+    copies: Iterable[Copy], found: Mapping[Group, Retention | None], decisions: Iterable[Decision]
+) -> Iterable[Judged]:
+    by_id = {copy.pk: copy for copy in copies}
+    for decision in decisions:
+        copy = by_id[decision.item.id]
+        yield Judged(copy=copy, keep=decision.keep, reasons=decision.reasons, retention=found[decision.item.group])
+
+
+def _retentions(
+    copies: Iterable[Copy], *, proposed: Retention | None, everywhere: bool
+) -> dict[Group, Retention | None]:
+    """Return group -> the retention of its schedule's destination, otherwise of its storage."""
+    groups = {_group(copy): copy.storage.retention for copy in copies}
+    schedules = {schedule for _storage, schedule, _scope in groups if schedule}
+    rows = Destination.objects.filter(schedule__in=schedules, retention__isnull=False).select_related("retention")
+    chosen: dict[tuple[int, int | None], Retention | None] = {
+        (row.storage_id, row.schedule_id): row.retention for row in rows
+    }
+    found = {group: chosen.get(group[:2]) or retention for group, retention in groups.items()}
+    if proposed is None:
+        return found
+    return {group: proposed if everywhere or _is_same(row, proposed) else row for group, row in found.items()}
+
+
+def _is_same(row: Retention | None, proposed: Retention) -> bool:
+    return row is not None and row.pk == proposed.pk
+
+
+# Failing: newer runs of a group that did not succeed
+
+
+def _failing(database: Database, groups: Iterable[Group], copies: Iterable[Copy]) -> dict[Group, Text]:
+    sentences = _failing_schedules(database, {schedule for _storage, schedule, _scope in groups if schedule})
+    if by_hand := _failing_by_hand(database, copies):
+        sentences[None] = by_hand
+    return {group: sentences[group[1]] for group in groups if group[1] in sentences}
+
+
+def _failing_schedules(database: Database, ids: Iterable[int]) -> dict[int | None, Text]:
+    settled = Q(state__in=(RunState.SUCCEEDED, RunState.FAILED, RunState.MISSED))
+    tried = Q(state__in=(RunState.WAITING, RunState.ACTIVE), attempt__gt=1)
+    runs = ScheduleRun.objects.filter(settled | tried, schedule=OuterRef("pk"), database=database).order_by("-due_at")
+    schedules = Schedule.objects.filter(pk__in=list(ids)).annotate(
+        newest=Subquery(runs.values("state")[:1]), due=Subquery(runs.values("due_at")[:1])
+    )
+    rows = schedules.exclude(newest__isnull=True).exclude(newest=RunState.SUCCEEDED)
+    return {pk: _failing_sentence(name, due) for pk, name, due in rows.values_list("pk", "name", "due")}
+
+
+def _failing_sentence(name: str, due: datetime) -> Text:
+    return Text(
+        "The newest run of “{schedule}” ({time}) did not succeed; until one does, nothing of it goes.",
+        schedule=name,
+        time=_clock(due),
+    )
+
+
+def _failing_by_hand(database: Database, copies: Iterable[Copy]) -> Text | None:
+    ended = Job.objects.filter(database=database, kind=JobKind.BACKUP, state__in=(JobState.SUCCEEDED, *BROKEN))
+    newest = ended.order_by("-pk").only("state", "created_at").first()
+    if newest is None or newest.state not in BROKEN:
+        return None
+    if any(copy.state == CopyState.STORED and copy.backup.started_at > newest.created_at for copy in copies):
+        return None
+    return Text("The newest backup job ({job}) did not succeed; until one does, nothing goes.", job=newest.pk)
+
+
+def _clock(moment: datetime) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M %Z}"

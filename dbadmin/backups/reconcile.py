@@ -1,0 +1,198 @@
+"""Compare what the catalogue says with what the storages have. Nothing is ever deleted here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Count, QuerySet, Sum
+from django.utils import timezone
+
+from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
+from dbadmin.backups.copies import is_gone
+from dbadmin.backups.verify import verify_backup
+from dbadmin.choices import CopyState, JobKind
+from dbadmin.exceptions import DbadminError, StorageError, ValidationFailed
+from dbadmin.models import Backup, Copy, Database, Job, Orphan, Storage, StorageSample
+from dbadmin.progress import Progress
+from dbadmin.storages.base import Storage as StorageBackend
+from dbadmin.storages.base import StoredObject
+from dbadmin.text import Text
+
+# What may lie there, good or not, or is on its way in or out: none of it is an orphan.
+KNOWN = tuple(state for state in CopyState if state != CopyState.DELETED)
+THERE = (CopyState.STORED, CopyState.DAMAGED, CopyState.EXPIRING)
+WRITING = (JobKind.BACKUP, JobKind.COPY, JobKind.RESTORE)
+
+
+@dataclass(kw_only=True)
+class Reconciled:
+    """What was found in all storages: copies that have vanished, those that are back, and orphans."""
+
+    vanished: list[Copy] = field(default_factory=list)
+    back: list[Copy] = field(default_factory=list)
+    orphans: list[Orphan] = field(default_factory=list)
+
+
+def reconcile(*, database: Database, progress: Progress, now: datetime | None = None) -> Reconciled:
+    """Look into every storage that has or had copies of ``database``, and write what was found.
+
+    A copy that is not there any more is VANISHED; one that is there again is read, and STORED when every byte is
+    right. What no backup belongs to becomes an ``Orphan``. ``StorageError`` when a storage could not be asked, after
+    the others: nothing is concluded about what lies there, and its ``problem`` says so.
+    """
+    found = Reconciled()
+    failures: list[tuple[Storage, DbadminError]] = []
+    storages = Storage.objects.registered().filter(copies__backup__database=database).distinct()
+    for storage in storages:
+        progress.phase(Text("Looking into “{storage}”", storage=storage.name), unit="items")
+        try:
+            _look_into(storage, database, found, progress, now=now or timezone.now())
+            _note(storage, Text(""), now)
+        except (StorageError, ValidationFailed) as error:
+            _note(storage, error.message, now)
+            progress.log(Text("{storage}: {reason}", storage=storage.name, reason=error.message), level="error")
+            failures.append((storage, error))
+    if failures:
+        away, why = failures[0]
+        raise StorageError(Text("{storage}: {reason}", storage=away.name, reason=why.message), why.hint)
+    return found
+
+
+def sample(storage: Storage, *, backend: StorageBackend, now: datetime) -> StorageSample:
+    """Write how full a storage is today; the last one of a day counts."""
+    used = Copy.objects.filter(storage=storage, state__in=THERE).aggregate(size=Sum("size"), archives=Count("pk"))
+    row, _created = StorageSample.objects.update_or_create(
+        storage=storage,
+        day=timezone.localdate(now),
+        defaults={
+            "used_bytes": used["size"] or 0,
+            "archives": used["archives"],
+            "free_bytes": backend.free_bytes(),
+        },
+    )
+    return row
+
+
+def _look_into(storage: Storage, database: Database, found: Reconciled, progress: Progress, *, now: datetime) -> None:
+    backend, began = storage.backend(), timezone.now()
+    folders = _folders(backend, f"{database.slug}/", progress)
+    # The catalogue is read after the storage: what came meanwhile is known by then, and what went is asked for again.
+    copies = {copy.backup.key: copy for copy in _copies(storage, database)}
+    _require_there(storage, backend, folders, copies)
+    for key, copy in copies.items():
+        progress.check()
+        is_complete = {MANIFEST_NAME, ARCHIVE_NAME} <= folders.get(key, {}).keys()
+        if copy.state == CopyState.VANISHED and is_complete:
+            _read_again(copy, found, progress)
+        elif copy.state == CopyState.STORED and not is_complete:
+            _missing(copy, backend, found, began)
+    found.orphans += _write_orphans(storage, database, _strangers(database, folders, copies, began), now)
+    sample(storage, backend=backend, now=now)
+
+
+def _folders(backend: StorageBackend, prefix: str, progress: Progress) -> dict[str, dict[str, StoredObject]]:
+    """Return the folder of each archive -> its objects by name."""
+    folders: dict[str, dict[str, StoredObject]] = defaultdict(dict)
+    for count, stored in enumerate(backend.list(prefix), start=1):
+        database, _slash, rest = stored.key.partition("/")
+        folder, _slash, name = rest.partition("/")
+        folders[f"{database}/{folder}"][name] = stored
+        progress.update(count, current=stored.key)
+    return folders
+
+
+def _copies(storage: Storage, database: Database) -> QuerySet[Copy]:
+    copies = Copy.objects.filter(storage=storage, backup__database=database)
+    return copies.select_related("backup__database", "storage").defer("backup__facts", "backup__origin")
+
+
+def _require_there(
+    storage: Storage, backend: StorageBackend, folders: Mapping[str, object], copies: Mapping[str, Copy]
+) -> None:
+    """A disk that is not mounted looks like one from which everything was deleted: conclude nothing from emptiness."""
+    expected = [copy for copy in copies.values() if copy.state in (CopyState.STORED, CopyState.VANISHED)]
+    if expected and not folders and next(iter(backend.list("")), None) is None:
+        raise StorageError(
+            Text("Nothing at all is in “{storage}”, which should have {count} archives of this database.",
+                 storage=storage.name, count=len(expected)),
+            Text("Is its disk mounted, is it the right bucket? Was it emptied, restore from another storage."),
+        )  # fmt: skip
+
+
+@transaction.atomic
+def _missing(copy: Copy, backend: StorageBackend, found: Reconciled, began: datetime) -> None:
+    """Ask for the two by name, while nobody changes the row, before it is called vanished."""
+    Backup.objects.select_for_update().get(pk=copy.backup_id)
+    copy.refresh_from_db(fields=["state", "stored_at"])
+    if copy.state != CopyState.STORED or (copy.stored_at and copy.stored_at >= began):
+        return
+    names = [name for name in (MANIFEST_NAME, ARCHIVE_NAME) if backend.stat(f"{copy.backup.key}/{name}") is None]
+    if names:
+        error = StorageError(Text("“{name}” is not in its storage any more.", name=f"{copy.backup.key}/{names[0]}"))
+        is_gone(copy, error)
+        found.vanished.append(copy)
+
+
+def _read_again(copy: Copy, found: Reconciled, progress: Progress) -> None:
+    """Believe what came back only when every byte is right; what is wrong is written by the verification."""
+    try:
+        verify_backup(copy.backup, progress, copy=copy)
+    except StorageError as error:
+        line = Text("{backup} is there again, but: {reason}", backup=copy.backup.key, reason=error.message)
+        progress.log(line, level="warning")
+        return
+    found.back.append(copy)
+
+
+def _strangers(
+    database: Database,
+    folders: Mapping[str, Mapping[str, StoredObject]],
+    copies: Mapping[str, Copy],
+    began: datetime,
+) -> Iterable[tuple[str, Mapping[str, StoredObject]]]:
+    """Yield what belongs to no copy of the catalogue, nor to a job that is writing now."""
+    active = Job.objects.active().filter(database=database, kind__in=WRITING)
+    jobs = list(active.values_list("params", "started_at", "created_at"))
+    writing = {params.get("key") for params, _started, _created in jobs}
+    since = min((started or created for _params, started, created in jobs), default=None)
+    for key, objects in folders.items():
+        copy = copies.get(key)
+        if copy and (copy.state in KNOWN or (copy.deleted_at and copy.deleted_at >= began)):
+            continue
+        newest = max(stored.modified for stored in objects.values())
+        if key not in writing and (since is None or newest < since):
+            yield key, objects
+
+
+@transaction.atomic
+def _write_orphans(
+    storage: Storage,
+    database: Database,
+    strangers: Iterable[tuple[str, Mapping[str, StoredObject]]],
+    now: datetime,
+) -> list[Orphan]:
+    rows = {
+        key: Orphan(
+            storage=storage,
+            key=key,
+            size=sum(stored.size for stored in objects.values()),
+            complete=MANIFEST_NAME in objects,
+            found_at=now,
+        )
+        for key, objects in strangers
+    }
+    known = Orphan.objects.filter(storage=storage, key__startswith=f"{database.slug}/")
+    known.exclude(key__in=rows).delete()
+    Orphan.objects.bulk_create(
+        rows.values(), update_conflicts=True, unique_fields=["storage", "key"], update_fields=["size", "complete"]
+    )
+    return list(known.filter(key__in=rows))
+
+
+def _note(storage: Storage, problem: Text, now: datetime | None) -> None:
+    storage.problem, storage.checked_at = problem, now or timezone.now()
+    storage.save(update_fields=["problem", "checked_at"])

@@ -1,0 +1,71 @@
+"""Whether what the catalogue lists is in the storages, and nothing else."""
+
+from __future__ import annotations
+
+from dbadmin.choices import Verdict
+from dbadmin.health.registry import ALL, Observation, Result, check
+from dbadmin.text import Text
+
+LOOKED_DAYS = 3
+
+
+@check("archives", Text("Archives in their storages"), engines=ALL, live=False)
+def archives(seen: Observation) -> Result:
+    """A backup without any archive is lost; a copy that others can replace, or a storage that is away, is a warning."""
+    found = seen.archives
+    if found.vanished_backups:
+        return Result(
+            verdict=Verdict.CRITICAL,
+            message=Text("Backups whose archive has vanished: {count}.", count=found.vanished_backups),
+            hint=Text("Look who deleted or moved it. Bring it back, or delete the backup from the list; back up now."),
+            value=found.vanished_backups,
+        )
+    if found.away:
+        return Result(
+            verdict=Verdict.WARNING,
+            message=Text("Storages that could not be looked into: {names}.", names=", ".join(found.away)),
+            hint=Text("Their pages say why. What lies there cannot be restored until they answer."),
+            value=len(found.away),
+        )
+    if found.vanished_copies:
+        return Result(
+            verdict=Verdict.WARNING,
+            message=Text("Copies that have vanished, of backups that have others: {count}.",
+                         count=found.vanished_copies),
+            hint=Text("They are made again by themselves. Look who deleted or moved them."),
+            value=found.vanished_copies,
+        )  # fmt: skip
+    return _when_looked(seen) or Result(
+        verdict=Verdict.OK, message=Text("Every archive was there when it was last looked for."), value=0
+    )
+
+
+@check("orphans", Text("Nothing unknown in the storages"), engines=ALL, live=False)
+def orphans(seen: Observation) -> Result:
+    """Nobody deletes what the catalogue does not know; somebody has to look."""
+    count = seen.archives.orphans
+    if not count:
+        return _when_looked(seen) or Result(
+            verdict=Verdict.OK, message=Text("No archive is there that belongs to no backup."), value=0
+        )
+    return Result(
+        verdict=Verdict.WARNING,
+        message=Text("Archives that belong to no backup of the list: {count}.", count=count),
+        hint=Text("The page of their storage names them. Adopt what is worth keeping, and delete the rest there."),
+        value=count,
+    )
+
+
+def _when_looked(seen: Observation) -> Result | None:
+    """Nothing is green that nobody has looked at lately."""
+    if seen.archives.looked_at is None:
+        return Result(verdict=Verdict.SKIPPED, message=Text("The storages have not been looked into yet."))
+    days = (seen.now - seen.archives.looked_at).total_seconds() / 86400
+    if days < LOOKED_DAYS:
+        return None
+    return Result(
+        verdict=Verdict.WARNING,
+        message=Text("The storages were last looked into {days} days ago.", days=round(days)),
+        hint=Text("It happens once a day by itself. See why the jobs “Reconcile with storages” do not succeed."),
+        value=days,
+    )

@@ -1,0 +1,82 @@
+"""Applying retention and looking into the storages: what the two jobs do, and when they are asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from dbadmin import audit
+from dbadmin.backups import expire, reconcile
+from dbadmin.choices import ACTIVE_STATES, CopyState, JobKind
+from dbadmin.exceptions import Refused
+from dbadmin.jobs.queue import enqueue
+from dbadmin.models import Copy, Database, Job
+from dbadmin.progress import Progress
+from dbadmin.text import Text
+
+DAILY = timedelta(days=1)
+# What was released and could not be deleted, such as from a storage that is away, is tried so often.
+LEFT_OVER = timedelta(hours=1)
+
+
+def apply_retention(job: Job, progress: Progress) -> Text:
+    """No parameters."""
+    done = expire.expire(database=job.database, progress=progress, job=job)
+    if done.left:
+        return Text(
+            "{count} archives are deleted, {megabytes} MB. {left} more go when no job reads them any more.",
+            count=done.deleted,
+            megabytes=_megabytes(done.freed),
+            left=done.left,
+        )
+    if not done.deleted:
+        return Text("Nothing had to go.")
+    return Text("{count} archives are deleted, {megabytes} MB.", count=done.deleted, megabytes=_megabytes(done.freed))
+
+
+def look_into_storages(job: Job, progress: Progress) -> Text:
+    """No parameters."""
+    found = reconcile.reconcile(database=job.database, progress=progress)
+    if not (found.vanished or found.back or found.orphans):
+        return Text("Catalogue and storages agree.")
+    return Text(
+        "Vanished: {vanished}. There again: {back}. Belonging to no backup: {orphans}.",
+        vanished=len(found.vanished),
+        back=len(found.back),
+        orphans=len(found.orphans),
+    )
+
+
+def ask_for_keeping(now: datetime) -> list[Job]:
+    """Queue, once a day for each database: what retention releases, and the look into its storages."""
+    left_over = Copy.objects.filter(backup__database=OuterRef("pk"), state=CopyState.EXPIRING, storage__removed_at=None)
+    expiring = ~_recent(JobKind.EXPIRE, now - DAILY) | (Exists(left_over) & ~_recent(JobKind.EXPIRE, now - LEFT_OVER))
+    copied = Exists(Copy.objects.filter(backup__database=OuterRef("pk"), storage__removed_at=None))
+    looking = Database.objects.registered().filter(copied & ~_recent(JobKind.RECONCILE, now - DAILY))
+    return [*_ask(JobKind.EXPIRE, expire.in_need().filter(expiring)), *_ask(JobKind.RECONCILE, looking)]
+
+
+def ask_to_expire(database: Database) -> None:
+    """Queue it where a retention applies; call it after a backup."""
+    _ask(JobKind.EXPIRE, expire.in_need().filter(pk=database.pk))
+
+
+def _recent(kind: JobKind, since: datetime) -> Exists:
+    """Whether such a job was asked for since, or is active."""
+    jobs = Job.objects.filter(database=OuterRef("pk"), kind=kind)
+    return Exists(jobs.filter(Q(created_at__gt=since) | Q(state__in=ACTIVE_STATES)))
+
+
+def _ask(kind: JobKind, databases: QuerySet[Database]) -> list[Job]:
+    made: list[Job] = []
+    for database in databases:
+        with contextlib.suppress(Refused):  # removed from the dashboard since
+            job, created = enqueue(kind, database, actor=audit.SYSTEM)
+            made += [job] if created else []
+    return made
+
+
+def _megabytes(size: int) -> float:
+    return round(size / 1_000_000, 1)
