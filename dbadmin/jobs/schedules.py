@@ -27,7 +27,7 @@ from dbadmin.timetable import Due, Timetable
 ON_TIME = timedelta(minutes=5)
 # A clock that was this far ahead was wrong. What it had evaluated is evaluated again; rows that exist stay.
 CLOCK_WAS_WRONG = timedelta(minutes=5)
-AT_ONCE = 1000
+AT_ONCE = 5000
 MOST_MOMENTS = 200
 UNSETTLED = (RunState.WAITING, RunState.ACTIVE)
 
@@ -84,13 +84,13 @@ def run_now(
 
 def targets(schedules: Sequence[Schedule]) -> dict[int, list[int]]:
     """Return schedule id -> ids of its databases that are on the dashboard; two queries for any number of them."""
-    databases = list(Database.objects.registered().only("pk", "application_id", "labels"))
-    registered = {database.pk for database in databases}
     chosen: dict[int, list[int]] = defaultdict(list)
-    through = Schedule.databases.through.objects.filter(schedule__in=schedules).order_by("database_id")
-    for schedule_id, database_id in through.values_list("schedule_id", "database_id"):
-        if database_id in registered:
-            chosen[schedule_id].append(database_id)
+    through = Schedule.databases.through.objects.filter(schedule__in=schedules, database__removed_at=None)
+    for schedule_id, database_id in through.order_by("database_id").values_list("schedule_id", "database_id"):
+        chosen[schedule_id].append(database_id)
+    databases: list[Database] = []
+    if any(schedule.target != ScheduleTarget.DATABASES for schedule in schedules):
+        databases = list(Database.objects.registered().only("pk", "application_id", "labels").order_by("pk"))
     return {schedule.pk: _of(schedule, databases, chosen[schedule.pk]) for schedule in schedules}
 
 
