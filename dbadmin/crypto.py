@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from cryptography.fernet import Fernet, InvalidToken
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
 from dbadmin.exceptions import ValidationFailed
@@ -11,7 +15,7 @@ from dbadmin.text import Text
 
 def encrypt(secret: str) -> str:
     """Return the token to store; an empty secret stays empty."""
-    return Fernet(settings.ENCRYPTION_KEY).encrypt(secret.encode()).decode() if secret else ""
+    return Fernet(keys()[0]).encrypt(secret.encode()).decode() if secret else ""
 
 
 def decrypt(token: str) -> str:
@@ -19,7 +23,7 @@ def decrypt(token: str) -> str:
     if not token:
         return ""
     try:
-        return Fernet(settings.ENCRYPTION_KEY).decrypt(token.encode()).decode()
+        return _all().decrypt(token.encode()).decode()
     except InvalidToken as error:
         raise ValidationFailed(
             Text("The stored password cannot be decrypted: the encryption key is not the one it was stored with."),
@@ -28,3 +32,56 @@ def decrypt(token: str) -> str:
                 "or enter the password again."
             ),
         ) from error
+
+
+def keys() -> list[str]:
+    """Return the keys: the first encrypts, all of them decrypt. More than one there are only while they change.
+
+    A key file is read each time, so that a change reaches processes that are running.
+    """
+    try:
+        text = Path(settings.ENCRYPTION_KEY_FILE).read_text() if settings.ENCRYPTION_KEY_FILE else ""
+    except FileNotFoundError:
+        text = ""
+    return split_keys(text) or split_keys(settings.ENCRYPTION_KEY)
+
+
+def split_keys(text: str) -> list[str]:
+    """Return the keys of a file or variable, separated by spaces, lines or commas."""
+    return text.replace(",", " ").split()
+
+
+def keep_keys(path: Path, keys: Sequence[str]) -> None:
+    """Make the key file hold exactly these; whatever happens meanwhile, it holds the former or the new ones."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write("\n".join(keys) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def is_current(token: str) -> bool:
+    """Whether the token was made with the first key."""
+    try:
+        Fernet(keys()[0]).decrypt(token.encode())
+    except InvalidToken:
+        return False
+    return True
+
+
+def renewed(token: str) -> str | None:
+    """Return the same secret encrypted with the first key; None when no key opens the token."""
+    try:
+        return _all().rotate(token.encode()).decode()
+    except InvalidToken:
+        return None
+
+
+def _all() -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys()])

@@ -28,7 +28,9 @@ with usable(HOME):
 SECRET_KEY = env.str("SECRET_KEY", default="") or secret(HOME, "secret_key", lambda: secrets.token_urlsafe(50))
 if ENCRYPTION_KEY := env.str("DBADMIN_ENCRYPTION_KEY", default=""):
     encryption_key(ENCRYPTION_KEY, source="DBADMIN_ENCRYPTION_KEY")
+    ENCRYPTION_KEY_FILE = None
 else:
+    ENCRYPTION_KEY_FILE = HOME / "encryption_key"
     ENCRYPTION_KEY = secret(HOME, "encryption_key", lambda: Fernet.generate_key().decode())
     encryption_key(ENCRYPTION_KEY, source=str(HOME / "encryption_key"))
 DEBUG = flag(env, "DEBUG")

@@ -58,9 +58,13 @@ def time_zone(env: environ.Env, name: str) -> str:
 
 
 def encryption_key(key: str, *, source: str) -> str:
-    """Return a key for stored passwords; ``source`` is where it came from. A wrong one is not repeated."""
+    """Return the key for stored passwords, or two while it changes; ``source`` is where it came from.
+
+    A wrong one is not repeated.
+    """
     try:
-        Fernet(key)
+        for each in key.replace(",", " ").split() or [""]:
+            Fernet(each)
     except ValueError as error:
         raise Unusable(
             f"The key of {source} is none: it has to be 32 bytes in base64, as dbadmin makes one. Put back the one "

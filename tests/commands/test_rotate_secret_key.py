@@ -1,0 +1,178 @@
+"""The key of the secrets changes, also when the machine dies in the middle; no secret is ever unreadable."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.management import call_command
+
+from dbadmin import crypto
+from dbadmin.exceptions import Refused
+from dbadmin.management import secret_key
+from dbadmin.management.secret_key import rotate, secret_fields
+from dbadmin.models import Database, EncryptionKey, Job
+from tests.factories import make_database, make_job, make_storage
+
+ROOT = Path(__file__).parent.parent.parent
+ROWS = 300
+FILL = f"""
+from dbadmin.models import Application, Database
+application = Application.objects.create(name="A", slug="a")
+for number in range({ROWS}):
+    database = Database(application=application, name=str(number), slug=f"d{{number}}", engine="sqlite", settings={{}})
+    database.password = f"secret {{number}}"
+    database.save()
+"""
+READ = """
+from dbadmin.models import Database
+for database in Database.objects.order_by("pk"):
+    assert database.password == f"secret {database.name}", database.name
+print("read", Database.objects.count())
+"""
+
+
+@pytest.fixture
+def key_file(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    settings.ENCRYPTION_KEY_FILE = tmp_path / "encryption_key"
+    settings.ENCRYPTION_KEY_FILE.write_text(Fernet.generate_key().decode())
+    monkeypatch.setattr(secret_key, "SETTLE_SECONDS", 0)
+    return tmp_path / "encryption_key"
+
+
+@pytest.fixture
+def rows(db: None, key_file: Path) -> Callable[[], tuple[Any, ...]]:
+    """One secret of each kind; called, it reads them."""
+    database, storage, key, job = (
+        make_database(),
+        make_storage(),
+        EncryptionKey(name="k", recipient="age1k"),
+        make_job(),
+    )
+    database.password, storage.secrets, key.identity = "first", {"token": "second"}, "third"
+    job.encrypted_identities = crypto.encrypt("fourth")
+    for row in (database, storage, key, job):
+        row.save()
+
+    def read() -> tuple[Any, ...]:
+        for row in (database, storage, key, job):
+            row.refresh_from_db()
+        return database.password, storage.secrets, key.identity, crypto.decrypt(job.encrypted_identities)
+
+    return read
+
+
+SECRETS = ("first", {"token": "second"}, "third", "fourth")
+
+
+def test_every_secret_gets_the_new_key(rows: Callable[[], tuple[Any, ...]], key_file: Path) -> None:
+    former = key_file.read_text().strip()
+    done = rotate()
+    assert done.changed == {f"{model.__name__}.{name}": 1 for model, name in secret_fields()}
+    assert len(done.changed) == 4
+    assert rows() == SECRETS
+    assert former not in key_file.read_text()
+    assert (key_file.stat().st_mode & 0o777, len(crypto.keys())) == (0o600, 1)
+
+
+def test_a_change_that_was_broken_off_goes_on_with_the_same_key(
+    rows: Callable[[], tuple[Any, ...]], key_file: Path
+) -> None:
+    pair = [Fernet.generate_key().decode(), key_file.read_text().strip()]
+    crypto.keep_keys(key_file, pair)
+    Database.objects.exclude(encrypted_password="").update(encrypted_password=crypto.encrypt("first"))
+    assert rows() == SECRETS
+    assert rotate().changed == {"EncryptionKey.encrypted_identity": 1, "Job.encrypted_identities": 1} | {
+        "Storage.encrypted_secrets": 1
+    }
+    assert crypto.keys() == pair[:1]
+    assert rows() == SECRETS
+
+
+def test_a_running_process_follows_without_a_restart(rows: Callable[[], tuple[Any, ...]], key_file: Path) -> None:
+    before = settings.ENCRYPTION_KEY
+    rotate()
+    assert (settings.ENCRYPTION_KEY, crypto.decrypt(crypto.encrypt("new"))) == (before, "new")
+
+
+def test_what_no_key_opens_is_named_and_left(rows: Callable[[], tuple[Any, ...]], key_file: Path) -> None:
+    lost = Fernet(Fernet.generate_key()).encrypt(b"lost").decode()
+    job = make_job(encrypted_identities=lost)
+    done = rotate()
+    assert done.unreadable == [f"Job.encrypted_identities #{job.pk}"]
+    assert Job.objects.get(pk=job.pk).encrypted_identities == lost
+    assert rows() == SECRETS
+
+
+def test_two_at_once_are_refused(rows: Callable[[], tuple[Any, ...]], key_file: Path) -> None:
+    with secret_key._alone(key_file), pytest.raises(Refused):
+        rotate()
+
+
+def test_with_a_key_from_the_environment_it_says_what_to_set(
+    rows: Callable[[], tuple[Any, ...]], key_file: Path, settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.ENCRYPTION_KEY, settings.ENCRYPTION_KEY_FILE = key_file.read_text().strip(), None
+    with pytest.raises(SystemExit) as left:
+        call_command("rotate_secret_key", json=True)
+    (first,) = json.loads(capsys.readouterr().out)["results"]
+    assert (left.value.code, first["finished"], first["changed"]) == (1, False, {})
+    settings.ENCRYPTION_KEY = first["set"]["DBADMIN_ENCRYPTION_KEY"]
+    call_command("rotate_secret_key", json=True)
+    (second,) = json.loads(capsys.readouterr().out)["results"]
+    settings.ENCRYPTION_KEY = second["set"]["DBADMIN_ENCRYPTION_KEY"]
+    assert (second["finished"], "," in settings.ENCRYPTION_KEY) == (True, False)
+    assert rows() == SECRETS
+
+
+def manage(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(_argv(*arguments), env=_environment(home), capture_output=True, text=True, timeout=120)
+
+
+def _argv(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "manage.py"), *arguments]
+
+
+def _environment(home: Path) -> dict[str, str]:
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("DBADMIN_", "DATABASE_", "DJANGO_"))
+    }
+    return kept | {"DBADMIN_HOME": str(home), "DJANGO_SETTINGS_MODULE": "project.settings"}
+
+
+def test_kill_9_at_any_moment_loses_nothing(tmp_path: Path) -> None:
+    assert manage(tmp_path, "migrate", "--verbosity", "0").returncode == 0
+    assert manage(tmp_path, "shell", "-c", FILL).returncode == 0
+    former = (tmp_path / "encryption_key").read_text().strip()
+    halfway = 0
+    for number in range(6):
+        process = subprocess.Popen(
+            _argv("rotate_secret_key"), env=_environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        until = time.monotonic() + 30
+        while len((tmp_path / "encryption_key").read_text().split()) == 1 and time.monotonic() < until:
+            if process.poll() is not None:
+                break
+            time.sleep(0.002)
+        time.sleep(random.Random(number).uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        halfway += len((tmp_path / "encryption_key").read_text().split()) == 2
+        said = manage(tmp_path, "shell", "-c", READ)
+        assert f"read {ROWS}" in said.stdout, said.stderr
+    assert halfway
+    assert manage(tmp_path, "rotate_secret_key").returncode == 0
+    assert f"read {ROWS}" in manage(tmp_path, "shell", "-c", READ).stdout
+    keys = (tmp_path / "encryption_key").read_text().split()
+    assert (len(keys), former in keys) == (1, False)
