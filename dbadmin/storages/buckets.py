@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
 CONNECT_SECONDS = 15
-# obstore repeats what failed on the way or in the server: for about two minutes.
-PATIENCE: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(seconds=120)}
 DEFAULT_REGION = "us-east-1"
 
 
@@ -41,13 +39,13 @@ def s3(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorage
         "disable_bulk_delete": True,
     }
 
-    def connect(options: dict[str, Any]) -> S3Store:
+    def connect(options: dict[str, Any], retries: int) -> S3Store:
         return S3Store(
             settings["bucket"],
             prefix=prefix or None,
             config=_given(config),
             client_options=_client(settings, options),
-            retry_config=PATIENCE,
+            retry_config=_retries(retries),
         )
 
     address = endpoint if not settings.get("path_style", True) else f"{endpoint}/{settings['bucket']}"
@@ -65,13 +63,13 @@ def gcs(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorag
     """Return a bucket of Google Cloud Storage."""
     config = {"service_account_key": secrets.get("service_account_key"), "base_url": settings.get("endpoint")}
 
-    def connect(options: dict[str, Any]) -> GCSStore:
+    def connect(options: dict[str, Any], retries: int) -> GCSStore:
         return GCSStore(
             settings["bucket"],
             prefix=_prefix(settings) or None,
             config=_given(config),
             client_options=_client(settings, options),
-            retry_config=PATIENCE,
+            retry_config=_retries(retries),
         )
 
     return ObjectStorage(
@@ -92,13 +90,13 @@ def azure(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStor
         "endpoint": settings.get("endpoint"),
     }
 
-    def connect(options: dict[str, Any]) -> AzureStore:
+    def connect(options: dict[str, Any], retries: int) -> AzureStore:
         return AzureStore(
             settings["container"],
             prefix=_prefix(settings) or None,
             config=_given(config),
             client_options=_client(settings, options),
-            retry_config=PATIENCE,
+            retry_config=_retries(retries),
         )
 
     return ObjectStorage(
@@ -149,6 +147,10 @@ def _client(settings: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
                 Text("Correct its path in the storage's settings."),
             ) from error
     return client
+
+
+def _retries(number: int) -> RetryConfig:
+    return {"max_retries": number, "retry_timeout": timedelta(seconds=15 * number)}
 
 
 def _prefix(settings: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
+from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import (
@@ -24,7 +25,7 @@ from obstore.exceptions import (
 from dbadmin.exceptions import StorageError, StorageUnreachable
 from dbadmin.storages import claims
 from dbadmin.storages.base import CHUNK, Counted, StoredObject, is_temporary, require_name
-from dbadmin.storages.reasons import explained, missing, taken
+from dbadmin.storages.reasons import StorageDenied, explained, missing, taken
 from dbadmin.storages.resuming import resuming
 from dbadmin.storages.uploads import Uploads
 
@@ -35,15 +36,26 @@ PARTS = 8_000
 IN_FLIGHT = 64 * MEGABYTE
 # What an upload has to reach at least, all parts in flight together, before it is given up as stalled.
 SLOWEST = 32 * 1024
-STALLED = timedelta(seconds=90)
 _ARCHIVE = re.compile(r"[^/]+/\d{8}T\d{6}Z-[^/]+/[^/]+")
 
-Connect = Callable[[dict[str, Any]], Any]
+Connect = Callable[[dict[str, Any], int], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How often a request is repeated that failed on its way or in the server, and how long silence is borne."""
+
+    retries: int
+    silence: timedelta
+
+
+USUAL = Patience(retries=8, silence=timedelta(seconds=90))
+HASTE = Patience(retries=1, silence=timedelta(seconds=10))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectStorage:
-    """Keep archives in a bucket. ``connect`` makes a store of obstore from options of its HTTP client.
+    """Keep archives in a bucket. ``connect`` makes a store of obstore from options of its HTTP client and retries.
 
     ``uploads`` knows the uploads that nobody finished, where that can be asked. ``prefix`` is what ``connect`` puts
     before each key.
@@ -55,6 +67,13 @@ class ObjectStorage:
     storage_class: str = ""
     uploads: Uploads | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    patience: Patience = USUAL
+
+    @property
+    def server(self) -> tuple[str, int] | None:
+        """Host and port that requests go to."""
+        parts = urlsplit(self.address)
+        return (parts.hostname, parts.port or (80 if parts.scheme == "http" else 443)) if parts.hostname else None
 
     def write(self, key: str, chunks: Iterable[bytes], *, expected_size: int | None = None) -> StoredObject:
         """Send parts as they come; only their completion gives the object its name."""
@@ -136,16 +155,18 @@ class ObjectStorage:
 
     @functools.cached_property
     def _reader(self) -> Any:
-        return self.connect({"timeout": timedelta(hours=24), "read_timeout": STALLED})
+        options = {"timeout": timedelta(hours=24), "read_timeout": self.patience.silence}
+        return self.connect(options, self.patience.retries)
 
     def _writer(self, part: int) -> Any:
         """Return a store that waits for a part, and those beside it, to get through a slow line."""
-        return self.connect({"timeout": timedelta(seconds=max(120, max(IN_FLIGHT, part) // SLOWEST))})
+        seconds = max(self.patience.silence.seconds, max(IN_FLIGHT, part) // SLOWEST)
+        return self.connect({"timeout": timedelta(seconds=seconds)}, self.patience.retries)
 
     def _put(self, key: str, content: bytes) -> None:
         """Store a small object in one request, which many servers refuse when there is one."""
         options: dict[str, Any] = {"attributes": self._attributes, "use_multipart": False}
-        store = self._writer(len(content))
+        store = self._reader
         with claims.sole_writer(self, key), self._sentences(key):
             try:
                 obstore.put(store, key, content, mode="create", **options)
@@ -193,7 +214,11 @@ class ObjectStorage:
             return None
         whole = f"{self.prefix}/" if self.prefix else ""
         number = 0
-        for found in list(self.uploads.unfinished(f"{whole}{prefix}")):
+        try:
+            unfinished = list(self.uploads.unfinished(f"{whole}{prefix}"))
+        except StorageDenied:
+            return None
+        for found in unfinished:
             ours = prefix or whole or _ARCHIVE.fullmatch(found.key)
             if ours and (before is None or found.begun < before):
                 self.uploads.abort(found)

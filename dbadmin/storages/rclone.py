@@ -20,6 +20,8 @@ from dbadmin.storages.remote import is_configured, parse_options
 from dbadmin.storages.resuming import resuming
 from dbadmin.text import Text
 
+PORTS = {"sftp": 22, "smb": 445, "ftp": 21}
+
 
 @dataclass(frozen=True, kw_only=True)
 class RcloneStorage:
@@ -27,6 +29,13 @@ class RcloneStorage:
 
     rclone: Rclone
     root: str
+
+    @property
+    def server(self) -> tuple[str, int] | None:
+        """Host and port of the remote, where they are among its options."""
+        host, port = self.rclone.options.get("host", ""), self.rclone.options.get("port", "")
+        usual = PORTS.get(self.rclone.remote, 0)
+        return (host, int(port) if port.isdecimal() else usual) if host and (port.isdecimal() or usual) else None
 
     def write(self, key: str, chunks: Iterable[bytes], *, expected_size: int | None = None) -> StoredObject:
         """Feed a temporary file, look at its size, then give it its name."""
@@ -86,9 +95,11 @@ class RcloneStorage:
             try:
                 said = self.rclone.read("", "about", "--json", self.rclone.place(folder))
             except StorageError as error:
-                if "about" in str(error):
+                if "support about" in str(error):
                     return None
-                raise
+                if "not exist" not in str(error):
+                    raise
+                continue
             if said is not None:
                 free = json.loads(said).get("free")
                 return int(free) if free is not None else None

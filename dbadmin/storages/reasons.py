@@ -9,114 +9,119 @@ from dbadmin.exceptions import StorageError, StorageUnreachable
 from dbadmin.process import MASK
 from dbadmin.text import Text, verbatim
 
+
+class StorageDenied(StorageError):
+    """The storage knows who asks and does not allow it."""
+
+
 _RULES = Text("It has to be allowed to list, read, write and delete below the storage's folder.")
 _AGAIN = Text("Nothing is wrong with the settings; it is worth trying again.")
 _LONGEST = 300
 
-# Tried in order on everything that was said: the pattern, the sentence, the hint, and whether trying again may do.
-_REASONS: tuple[tuple[str, Text, Text, bool], ...] = (
+# Tried in order on everything that was said: the pattern, the sentence, the hint, and what kind of error it is.
+_REASONS: tuple[tuple[str, Text, Text, type[StorageError]], ...] = (
     (
         r"RequestTimeTooSkewed|TimeTooSkewed|RequestExpired",
         Text("The clocks of this machine and of the storage differ too much."),
         Text("Set this machine's clock, for example with “timedatectl set-ntp true”."),
-        False,
+        StorageError,
     ),
     (
         r"InvalidAccessKeyId|InvalidClientTokenId|AuthenticationFailed.*account",
         Text("The storage does not know the access key."),
         Text("Check the access key, and that it is one of this endpoint."),
-        False,
+        StorageError,
     ),
     (
         r"SignatureDoesNotMatch|AuthenticationFailed|InvalidAuthenticationInfo",
         Text("The secret key is wrong."),
         Text("Enter the secret key again, without spaces around it."),
-        False,
+        StorageError,
     ),
     (
         r"ExpiredToken|InvalidToken|TokenRefreshRequired|invalid_grant|token expired",
         Text("The token has expired or is wrong."),
         Text("Make a new one and enter it in the storage's settings."),
-        False,
+        StorageError,
     ),
     (
         r"169\.254\.169\.254|metadata\.google|no credentials|NoCredentials|MissingAccountKey",
         Text("No key is set, and this machine has no role that gives one."),
         Text("Enter the keys in the storage's settings."),
-        False,
+        StorageError,
     ),
     (
         r"NoSuchBucket|ContainerNotFound|bucket does not exist|notFound.*bucket",
         Text("The storage has no such bucket."),
         Text("Check the bucket's name and the region, or make the bucket. dbadmin does not make buckets."),
-        False,
+        StorageError,
     ),
     (
         r"PermanentRedirect|AuthorizationHeaderMalformed|301 Moved|IllegalLocationConstraint|region .* is wrong",
         Text("The bucket is in another region."),
         Text("Set the bucket's own region, and leave the endpoint empty or take the one of that region."),
-        False,
+        StorageError,
     ),
     (
         r"host key mismatch|key mismatch|knownhosts:|host key",
         Text("The server's host key is not the expected one."),
         Text("Make sure that it is the right server, then correct host_keys or the known_hosts file."),
-        False,
+        StorageError,
     ),
     (
         r"unable to authenticate|530 |Login incorrect|LOGON_FAILURE|logon is invalid|401 Unauthorized",
         Text("The storage refused the user's name, password or key."),
         Text("Check user, password and key. Passwords and keys belong into the secret options."),
-        False,
+        StorageError,
     ),
     (
         r"no space left|Insufficient ?Storage|QuotaExceeded|disk quota|storageQuota|DISK_FULL|XMinioStorageFull",
         Text("The storage is full."),
         Text("Free some space there, or choose another storage."),
-        False,
+        StorageError,
     ),
     (
         r"certificate|UnknownIssuer|x509|InvalidContentType|corrupt message|tls:|SSL",
         Text("The connection could not be secured: the server's certificate is not trusted, or it does not speak TLS."),
         Text("Check https and the port. For an authority of your own name its PEM file in the settings."),
-        False,
+        StorageError,
     ),
     (
         r"AccessDenied|AccessForbidden|AuthorizationPermissionMismatch|AuthorizationFailure|permission ?denied"
         r"|403 Forbidden|Access Denied|ACCESS_DENIED|PermissionDenied|forbidden",
         Text("The storage refused: the key or user may not do that."),
         _RULES,
-        False,
+        StorageDenied,
     ),
     (
         r"dns error|no such host|lookup address|Name or service not known|nodename nor servname|no addresses",
         Text("There is no such host."),
         Text("Check the name of the server, and this machine's name service."),
-        True,
+        StorageUnreachable,
     ),
     (
         r"Connection ?refused|actively refused",
         Text("Nothing answers at that address and port."),
         Text("Check address and port, that the server runs, and the firewall."),
-        True,
+        StorageUnreachable,
     ),
     (
         r"EntityTooLarge|TooManyParts|InvalidPartNumber|part number must be",
         Text("The object became larger than the storage takes in so many parts."),
         Text("Back up fewer tables at once, or choose another storage."),
-        False,
+        StorageError,
     ),
     (
         r"timed ?out|timeout|deadline exceeded|unreachable|no route",
         Text("The storage did not answer in time."),
         _AGAIN,
-        True,
+        StorageUnreachable,
     ),
     (
         r"SlowDown|ServiceUnavailable|InternalError|Server Error|50[0234] |TooManyRequests|RequestTimeout|rate.?limit",
         Text("The storage is busy or out of order."),
         _AGAIN,
-        True,
+        StorageUnreachable,
     ),
     (
         r"connection (was )?(reset|closed|lost|aborted)|broken pipe|unexpected EOF|IncompleteMessage|IncompleteBody"
@@ -124,16 +129,15 @@ _REASONS: tuple[tuple[str, Text, Text, bool], ...] = (
         r"|error sending request|use of closed|\bEOF\b|kind: Body|kind: Decode|end of file|connection failed",
         Text("The connection to the storage dropped."),
         _AGAIN,
-        True,
+        StorageUnreachable,
     ),
 )
 
 
 def explained(said: str, *, key: str, secrets: Iterable[str] = ()) -> StorageError:
     """Return the error to raise for what a server or program said about ``key``; no secret gets into it."""
-    for pattern, message, hint, again in _REASONS:
+    for pattern, message, hint, kind in _REASONS:
         if re.search(pattern, said, re.IGNORECASE | re.DOTALL):
-            kind = StorageUnreachable if again else StorageError
             return kind(_about(key, message), hint)
     return StorageError(
         _about(key, verbatim(shortened(masked(said, secrets)))),

@@ -16,9 +16,11 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
 from dbadmin.exceptions import StorageError
-from dbadmin.storages.reasons import explained
+from dbadmin.storages.reasons import StorageDenied, explained
+from dbadmin.text import Text
 
 TIMEOUT_SECONDS = 60
+NOT_KNOWN = (405, 501)
 _MOST_PAGES = 1000
 
 
@@ -43,7 +45,7 @@ class Uploads:
     ca_certificate: str = ""
 
     def unfinished(self, prefix: str) -> Iterator[Unfinished]:
-        """Yield those whose key begins with ``prefix``; ``StorageError`` when the server does not tell."""
+        """Yield those whose key begins with ``prefix``; ``StorageDenied`` when the server will not tell."""
         markers: dict[str, str] = {}
         for _page in range(_MOST_PAGES):
             answer = self._ask("GET", "", {"uploads": "", "prefix": prefix, **markers})
@@ -57,9 +59,9 @@ class Uploads:
 
     def abort(self, found: Unfinished) -> None:
         """Remove an unfinished upload and its parts; one that is gone is no error."""
-        self._ask("DELETE", found.key, {"uploadId": found.upload}, allowed=404)
+        self._ask("DELETE", found.key, {"uploadId": found.upload})
 
-    def _ask(self, method: str, key: str, query: Mapping[str, str], *, allowed: int = 200) -> str:
+    def _ask(self, method: str, key: str, query: Mapping[str, str]) -> str:
         url = f"{self.address}/{quote(key)}" if key else self.address
         url += "?" + "&".join(f"{quote(name, safe='')}={quote(query[name], safe='')}" for name in sorted(query))
         request = urllib.request.Request(url, method=method, headers=self._signed(method, url))  # noqa: S310
@@ -68,9 +70,12 @@ class Uploads:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=context) as answer:  # noqa: S310
                 return str(answer.read().decode(errors="replace"))
         except urllib.error.HTTPError as error:
-            if error.code == allowed:
+            said = f"{error.code} {error.reason}: {error.read(4000).decode(errors='replace')}"
+            if "NoSuchUpload" in said:
                 return ""
-            raise self._explained(f"{error.code} {error.reason}: {error.read(4000)!r}", key) from error
+            if error.code in NOT_KNOWN:
+                raise StorageDenied(Text("The storage does not tell which uploads were never finished.")) from error
+            raise self._explained(said, key) from error
         except (OSError, http.client.HTTPException) as error:
             raise self._explained(repr(error), key) from error
 

@@ -23,3 +23,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 def distant(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Each kind of place that is at the other end of a line."""
     return make_place(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=["rclone-s3", "sftp"])
+def guarded(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Each kind of place that asks for a secret; moto takes any."""
+    return make_place(request.param, request, tmp_path)
