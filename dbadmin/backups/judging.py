@@ -70,6 +70,8 @@ def judge(
 ) -> Judgement:
     """Say what would stay and go now, see ``preview``."""
     copies = list(_copies(database))
+    for copy in copies:
+        copy.backup.database = database
     found = _retentions(copies, proposed=retention, everywhere=everywhere)
     reading = read_now(database)
     items = [_item(copy, reading) for copy in copies]

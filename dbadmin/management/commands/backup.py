@@ -1,4 +1,4 @@
-"""Take, list, show, verify, copy and compare backups."""
+"""Take, list, show, verify, copy, compare, keep and delete backups."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dbadmin.jobs.foreground import work_on
 from dbadmin.jobs.queue import enqueue
 from dbadmin.management.command import CRITICAL, DONE, UNKNOWN, WARNING, Outcome, VerbCommand, find_database
 from dbadmin.management.comparisons import comparison_lines, comparison_row
+from dbadmin.management.keeping import KEEPING, KeepingVerbs
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import backup_line, backup_row, copy_line, copy_row, find_storage, job_row, require
 from dbadmin.models import Backup, Comparison, Copy, Database, Job, Storage
@@ -28,10 +29,10 @@ COMPARED = {
 }
 
 
-class Command(VerbCommand):
-    """``backup run|list|show|verify|copy|compare``."""
+class Command(KeepingVerbs, VerbCommand):
+    """``backup run|list|show|verify|copy|compare|expire|pin|unpin|delete|reconcile``."""
 
-    help = "Take, list, show, verify, copy and compare backups."
+    help = "Take, list, show, verify, copy, compare, keep and delete backups."
     verbs = {
         "run": "back up one database, an application's, or all, now",
         "list": "list backups, newest first",
@@ -39,6 +40,7 @@ class Command(VerbCommand):
         "verify": "compare every stored byte of every copy with its manifest",
         "copy": "make the copies that are missing now, or one in another storage",
         "compare": "compare with what is live or another backup; exit code 0 when nothing differs, 1 when not",
+        **KEEPING,
     }
 
     def add_run(self, parser: ArgumentParser) -> None:
