@@ -10,6 +10,7 @@ VIEWER = frozenset(
         "view_database",
         "view_storage",
         "view_job",
+        "view_workerprocess",
         "view_backup",
         "view_restore",
         "view_checkresult",
@@ -22,7 +23,15 @@ VIEWER = frozenset(
         "view_retention",
     }
 )
-OPERATOR = VIEWER | {"test_database", "run_backup", "run_drill", "run_checks", "cancel_job", "view_auditevent"}
+OPERATOR = VIEWER | {
+    "test_database",
+    "maintain_database",
+    "run_backup",
+    "run_drill",
+    "run_checks",
+    "cancel_job",
+    "view_auditevent",
+}
 ADMIN = OPERATOR | {
     "add_application",
     "change_application",

@@ -45,6 +45,7 @@ urlpatterns = [
     path("databases/<slug:slug>/", databases.database, name="database"),
     path("databases/<slug:slug>/edit/", registration.edit, name="database-edit"),
     path("databases/<slug:slug>/test/", databases.test, name="database-test"),
+    path("databases/<slug:slug>/maintain/", databases.maintain, name="database-maintain"),
     path("databases/<slug:slug>/remove/", registration.remove, name="database-remove"),
     # Backups
     path("backups/", backups.backups, name="backups"),

@@ -29,6 +29,7 @@ NEEDED = {
     "database-add": "add_database",
     "database-edit": "change_database",
     "database-test": "test_database",
+    "database-maintain": "maintain_database",
     "database-remove": "delete_database",
     "backups": "view_backup",
     "backup": "view_backup",

@@ -170,6 +170,7 @@ class Engine(Protocol):
     name: ClassVar[str]
     label: ClassVar[Text]
     scopes: ClassVar[tuple[str, ...]]
+    maintenance: ClassVar[Mapping[str, Text]]
 
     def connection(self, settings: Mapping[str, Any], password: str = "") -> Any:
         """Make a connection of stored settings; ``ValidationFailed`` names the field that is wrong."""
@@ -317,6 +318,10 @@ class Engine(Protocol):
 
         Files may be added to the spools. ``CorruptArchive`` if one is unreadable.
         """
+        ...
+
+    def maintain(self, connection: Any, *, steps: Sequence[str], progress: Progress) -> tuple[Examination, ...]:
+        """Look after a live database: do the named steps of ``maintenance``, and say what each came to."""
         ...
 
     def examine(self, target: Any, *, progress: Progress) -> tuple[Examination, ...]:

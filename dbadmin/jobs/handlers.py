@@ -15,19 +15,20 @@ from dbadmin.backups.contents import must_be_in_place, replace_content
 from dbadmin.backups.drill import drill_backup
 from dbadmin.backups.imports import import_file
 from dbadmin.backups.keys import require_key
-from dbadmin.backups.replace import KEEP_HOURS, replace_with_backup
 from dbadmin.backups.missing import store_missing
+from dbadmin.backups.replace import KEEP_HOURS, replace_with_backup
 from dbadmin.backups.restore import restore_backup
 from dbadmin.backups.rows import replace_rows
 from dbadmin.backups.tables import place, restore_tables
 from dbadmin.backups.take import take_backup
 from dbadmin.backups.undo import undo_restore
 from dbadmin.backups.verify import verify_backup
-from dbadmin.choices import ComparisonState, DrillKind, DrillState, JobKind, RestoreMode, RestoreState, Scope
+from dbadmin.choices import ComparisonState, DrillKind, DrillState, JobKind, RestoreMode, RestoreState, Scope, Verdict
 from dbadmin.exceptions import Refused, StorageError
 from dbadmin.health.run import run_checks
 from dbadmin.jobs.keeping import apply_retention, ask_to_expire, look_into_storages
 from dbadmin.jobs.queue import enqueue, identities_of
+from dbadmin.maintenance.run import maintain
 from dbadmin.migration_history import read as migration_history
 from dbadmin.models import Backup, Copy, Database, Import, Job, Restore, Schedule, Storage
 from dbadmin.progress import Progress
@@ -125,9 +126,12 @@ def drill(job: Job, progress: Progress) -> Text:
 def compare(job: Job, progress: Progress) -> Text:
     """Parameters: ``backup`` (id), ``with`` (id of another; the live database), ``content`` (yes)."""
     others = Backup.objects.select_related("database__application", "storage")
+    other = others.get(pk=job.params["with"]) if job.params.get("with") else None
+    if other is not None:
+        require_key(other, offered=identities_of(job))
     row = compare_backup(
         backup=_readable(job),
-        other=others.get(pk=job.params["with"]) if job.params.get("with") else None,
+        other=other,
         content=job.params.get("content", True),
         progress=progress,
         job=job,
@@ -179,7 +183,21 @@ def read_history(job: Job, progress: Progress) -> Text:
     return Text("Read.")
 
 
+def look_after(job: Job, progress: Progress) -> Text:
+    """Parameters: ``steps`` (names; all that the engine has)."""
+    done = maintain(job.database, steps=job.params.get("steps", ()), progress=progress, job=job)
+    _look_again(job.database)
+    if left := [each for each in done if each.verdict != Verdict.OK]:
+        return Text(
+            "Done but for {count}: {step}: {result}", count=len(left), step=left[0].name, result=left[0].message
+        )
+    return Text("All is well: {count} steps done.", count=len(done))
+
+
 HANDLERS: dict[JobKind, Handler] = {
+    JobKind.MAINTENANCE: look_after,
+    JobKind.EXPIRE: apply_retention,
+    JobKind.RECONCILE: look_into_storages,
     JobKind.BACKUP: back_up,
     JobKind.RESTORE: restore,
     JobKind.UNDO: undo,
@@ -189,8 +207,6 @@ HANDLERS: dict[JobKind, Handler] = {
     JobKind.COMPARE: compare,
     JobKind.HEALTH: check_health,
     JobKind.COPY: copy_missing,
-    JobKind.EXPIRE: apply_retention,
-    JobKind.RECONCILE: look_into_storages,
     JobKind.HISTORY: read_history,
 }
 
@@ -312,7 +328,7 @@ def _server(slug: str | None) -> Database | None:
 
 def _size(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} KB"
+
+
 def _clock(moment: datetime) -> str:
     return f"{timezone.localtime(moment):%Y-%m-%d %H:%M %Z}"
-
-

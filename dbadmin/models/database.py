@@ -102,7 +102,10 @@ class Database(models.Model):
         ordering = ["application__name", "name"]
         verbose_name = _("database")
         verbose_name_plural = _("databases")
-        permissions = [("test_database", "Can test the connection of a database")]
+        permissions = [
+            ("test_database", "Can test the connection of a database"),
+            ("maintain_database", "Can look after a database"),
+        ]
 
     def __str__(self) -> str:
         return self.name

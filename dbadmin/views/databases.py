@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from dbadmin import audit
-from dbadmin.choices import EngineName, Environment, Source
+from dbadmin.choices import EngineName, Environment, JobKind, Source
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.connections import as_lines
 from dbadmin.models import Application, Backup, Database, Finding, Job
@@ -22,6 +22,7 @@ from dbadmin.text import Text
 from dbadmin.timeline import timeline
 from dbadmin.upcoming import newest_runs, schedules_of, usual_schedules, when
 from dbadmin.views.access import requires
+from dbadmin.views.starting import start_one
 
 SHOWN = 20
 TABS = {
@@ -130,6 +131,13 @@ def test(request: HttpRequest, slug: str) -> HttpResponse:
     audit.record(audit.from_request(request), "database.test", found)
     template = "dbadmin/_probe.html" if "HX-Request" in request.headers else "dbadmin/database_test.html"
     return render(request, template, {"database": found} | probe(found))
+
+
+@requires("dbadmin.maintain_database")
+@require_POST
+def maintain(request: HttpRequest, slug: str) -> HttpResponse:
+    """Optimise, compact and check it now, as a job that can be watched."""
+    return start_one(request, JobKind.MAINTENANCE, get_object_or_404(Database.objects.registered(), slug=slug))
 
 
 def probe(found: Database) -> dict[str, Any]:

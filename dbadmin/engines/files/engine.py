@@ -54,6 +54,7 @@ class FilesEngine:
     name: ClassVar[str] = "files"
     label: ClassVar[Text] = Text("Files")
     scopes: ClassVar[tuple[str, ...]] = (FULL,)
+    maintenance: ClassVar[Mapping[str, Text]] = {"integrity": Text("Parse every file")}
 
     def connection(self, settings: Mapping[str, Any], password: str = "") -> FilesConnection:
         """Return the folder with its patterns; at least one pattern has to be there."""
@@ -225,6 +226,10 @@ class FilesEngine:
     def compare(self, *, left: Path, right: Path, content: bool, progress: Progress) -> Compared:
         """Key by key; files have no schema."""
         return compare_files(left / MEMBERS, right / MEMBERS, progress)
+
+    def maintain(self, connection: Any, *, steps: Sequence[str], progress: Progress) -> tuple[Examination, ...]:
+        """Look whether every file can be read; there is nothing to tidy."""
+        return self.examine(connection, progress=progress)
 
     def examine(self, target: FilesConnection, *, progress: Progress) -> tuple[Examination, ...]:
         """Parse every file."""

@@ -22,6 +22,7 @@ from dbadmin.engines.base import (
 )
 from dbadmin.engines.comparing import Compared
 from dbadmin.engines.history import read_history
+from dbadmin.engines.postgresql import maintenance as looking_after
 from dbadmin.engines.postgresql import replace as replacing
 from dbadmin.engines.postgresql.clients import configure
 from dbadmin.engines.postgresql.cluster import Cluster
@@ -53,6 +54,7 @@ class PostgreSQLEngine:
     name: ClassVar[str] = "postgresql"
     label: ClassVar[Text] = Text("PostgreSQL")
     scopes: ClassVar[tuple[str, ...]] = (FULL, SCHEMA, DATA)
+    maintenance: ClassVar[Mapping[str, Text]] = looking_after.STEPS
 
     def connection(self, settings: Mapping[str, Any], password: str = "") -> PostgreSQLConnection:
         """See ``make_connection`` for the keys."""
@@ -203,6 +205,12 @@ class PostgreSQLEngine:
         if output is None:
             return None
         return content_of_copy(target, archive=archive, tables=tables, output=output, progress=progress)
+
+    def maintain(
+        self, connection: PostgreSQLConnection, *, steps: Sequence[str], progress: Progress
+    ) -> tuple[Examination, ...]:
+        """VACUUM and ANALYZE."""
+        return looking_after.maintain(connection, steps, progress)
 
     def examine(self, target: PostgreSQLConnection, *, progress: Progress) -> tuple[Examination, ...]:
         """Run pg_amcheck."""

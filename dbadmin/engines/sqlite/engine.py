@@ -29,6 +29,7 @@ from dbadmin.engines.paths import absolute, beside, remove_partials
 from dbadmin.engines.private import require_public
 from dbadmin.engines.sqlite import drill, script
 from dbadmin.engines.sqlite import dump as dumping
+from dbadmin.engines.sqlite import maintenance as looking_after
 from dbadmin.engines.sqlite import replace as replacing
 from dbadmin.engines.sqlite import restore as restoring
 from dbadmin.engines.sqlite.compare import compare_dumps
@@ -53,11 +54,12 @@ _READING = (
 
 
 class SQLiteEngine:
-    """One SQLite database file on this machine. Settings: ``path``, absolute. Only ``replace`` writes to the file."""
+    """One SQLite file on this machine. Settings: ``path``, absolute. Only ``replace`` and ``maintain`` write to it."""
 
     name: ClassVar[str] = "sqlite"
     label: ClassVar[Text] = Text("SQLite")
     scopes: ClassVar[tuple[str, ...]] = (FULL, SCHEMA, DATA)
+    maintenance: ClassVar[Mapping[str, Text]] = looking_after.STEPS
 
     def connection(self, settings: Mapping[str, Any], password: str = "") -> SQLiteConnection:
         """Return the file that ``path`` names; ``Refused`` for one of our own."""
@@ -198,6 +200,12 @@ class SQLiteEngine:
     ) -> Mapping[str, str]:
         """One hash of the restored file."""
         return drill.content_of_file(target.path, progress)
+
+    def maintain(
+        self, connection: SQLiteConnection, *, steps: Sequence[str], progress: Progress
+    ) -> tuple[Examination, ...]:
+        """Through SQLite's own locks."""
+        return looking_after.maintain(connection.path, steps, progress)
 
     def examine(self, target: SQLiteConnection, *, progress: Progress) -> tuple[Examination, ...]:
         """Integrity and foreign keys."""

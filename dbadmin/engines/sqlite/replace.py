@@ -41,9 +41,9 @@ def intend(path: Path, *, candidate: str, kept: str) -> Switch:
                 Text("“{path}” is there already.", path=str(path.with_name(name))),
                 Text("Move it away, then try again."),
             )
-    _require_writable(path)
+    require_writable(path)
     with sentences(path):
-        db = _writing(path)
+        db = writing(path)
         try:
             cookie = db.pragma("schema_version")
         finally:
@@ -77,7 +77,8 @@ def settle(path: Path, switch: Switch) -> bool:
     return switched
 
 
-def _require_writable(path: Path) -> None:
+def require_writable(path: Path) -> None:
+    """Refuse a file, or a folder of it, that may not be written."""
     for place in (path, path.parent):
         if not os.access(place, os.W_OK):
             raise ConnectionFailed(
@@ -86,7 +87,7 @@ def _require_writable(path: Path) -> None:
             )
 
 
-def _writing(path: Path) -> apsw.Connection:
+def writing(path: Path) -> apsw.Connection:
     """Open the live file as its application does; never makes one."""
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     db.set_busy_timeout(int(WAIT_SECONDS * 1000))
@@ -96,7 +97,7 @@ def _writing(path: Path) -> apsw.Connection:
 
 def _fitted(path: Path, candidate: Path) -> tuple[ReportLine, ...]:
     """Give the candidate the journal mode of the live file, which belongs to the place, and where it must the pages."""
-    live, new = _writing(path), apsw.Connection(str(candidate), flags=apsw.SQLITE_OPEN_READWRITE)
+    live, new = writing(path), apsw.Connection(str(candidate), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         mode, size = live.pragma("journal_mode"), live.pragma("page_size")
         new.execute("PRAGMA journal_mode=DELETE").fetchall()
@@ -120,7 +121,7 @@ def _locked_as_kept(path: Path, candidate: Path, kept: Path, progress: Progress)
     """
     for _attempt in range(ATTEMPTS):
         with ExitStack() as stack:
-            target, source = _closing(stack, _writing(path)), _closing(stack, opened(candidate, immutable=True))
+            target, source = _closing(stack, writing(path)), _closing(stack, opened(candidate, immutable=True))
             _copy_unchanging(path, target, kept, progress)
             backup = target.backup("main", source, "main")
             stack.callback(backup.close, True)
@@ -145,7 +146,7 @@ def _closing(stack: ExitStack, db: apsw.Connection) -> apsw.Connection:
 def _copy_unchanging(path: Path, target: apsw.Connection, kept: Path, progress: Progress) -> None:
     """Copy the file while nobody can write to it; ``kept`` is there when it is whole."""
     temporary = partial(kept)
-    guard = _writing(path)
+    guard = writing(path)
     try:
         guard.execute("BEGIN IMMEDIATE").fetchall()
         target.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # from here on its data version tells of others
@@ -208,7 +209,7 @@ def _is_switched(path: Path, candidate: Path, kept: Path, cookie: int) -> bool:
     """
     if not kept.exists():
         return False
-    db = _writing(path)  # an unfinished transaction is undone by this
+    db = writing(path)  # an unfinished transaction is undone by this
     try:
         if db.pragma("schema_version") == cookie:
             return False
