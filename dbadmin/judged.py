@@ -32,6 +32,18 @@ IN_GENERAL: dict[str, Promise] = {
     "The newest of the year {year}.": gettext_lazy("The newest of a year."),
     "Pinned: {note}": gettext_lazy("Pinned."),
 }
+# What only these keep goes as soon as they are over.
+FOR_NOW = frozenset(
+    {
+        "The newest run of “{schedule}” ({time}) did not succeed; until one does, nothing of it goes.",
+        "The newest backup job ({job}) did not succeed; until one does, nothing goes.",
+        "The newest backup has not reached this storage yet; until then nothing here goes.",
+        "The newest backup here is damaged or has vanished; until there is a newer one nothing here goes.",
+        "It was stored only minutes ago.",
+        "A job is reading it.",
+        "Another storage still waits for its copy.",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +90,11 @@ class Outlook:
     def going(self) -> list[Judged]:
         """Those that would go."""
         return [judged for judged in self.copies if not judged.keep]
+
+    @property
+    def postponed(self) -> list[Judged]:
+        """Those that stay only for now."""
+        return [each for each in self.copies if each.keep and {why.msgid for why in each.reasons} <= FOR_NOW]
 
     @property
     def freed(self) -> int:

@@ -93,7 +93,7 @@ def _outlook(retention: Retention, params: QueryDict) -> dict[str, Any]:
 
 
 def _lets_go(future: Outlook | None) -> bool:
-    return future is not None and not future.is_trial and bool(future.going)
+    return future is not None and not future.is_trial and bool(future.going or future.postponed)
 
 
 def _edited(request: HttpRequest, found: Retention, *, initial: dict[str, Any], action: str) -> HttpResponse:

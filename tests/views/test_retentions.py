@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from dbadmin.backups import judging
+from dbadmin.backups import retention as retention_rules
+from dbadmin.judged import FOR_NOW, IN_GENERAL
 from dbadmin.models import AuditEvent, Backup, Destination, Retention, Schedule
 from tests.factories import make_backup, make_database, make_retention, make_schedule, make_storage
 
@@ -65,14 +69,29 @@ def test_new_rules_are_tried_before_they_are_saved(admin: Client, schedule: Sche
 def test_rules_that_let_more_go_are_saved_only_after_a_look(admin: Client, schedule: Schedule) -> None:
     edit = address("retention-edit", Retention.objects.get())
     response = admin.post(edit, RULES | {"daily": "3"})
-    assert "With these rules 17 copies go" in response.content.decode()
+    assert "With these rules copies go." in response.content.decode()
+    assert "17 of 20 copies would go" in response.content.decode()
     assert Retention.objects.get().daily == 7
     other = admin.post(edit, RULES | {"daily": "2", "seen": response.context["seen"]})
-    assert "With these rules 18 copies go" in other.content.decode()
+    assert "18 of 20 copies would go" in other.content.decode()
     admin.post(edit, RULES | {"daily": "3", "seen": response.context["seen"]})
     assert Retention.objects.get().daily == 3
     event = AuditEvent.objects.get(action="retention.change")
     assert (event.details["changed"], event.details["daily"]) == (["daily"], 3)
+
+
+def test_what_stays_only_because_runs_fail_is_said_and_looked_at_too(admin: Client, schedule: Schedule) -> None:
+    failed = {"database": Backup.objects.latest("pk").database, "due_at": timezone.now(), "state": "failed"}
+    schedule.runs.create(**failed)
+    shown = admin.post(address("retention-edit", Retention.objects.get()), RULES | {"daily": "3"}).content.decode()
+    assert "0 of 20 copies would go" in shown
+    assert "17 more stay only for now" in shown
+    assert Retention.objects.get().daily == 7
+
+
+def test_the_reasons_that_hold_for_now_are_those_of_the_judgement() -> None:
+    said = "".join(Path(module.__file__ or "").read_text() for module in (retention_rules, judging))
+    assert [msgid for msgid in (*FOR_NOW, *IN_GENERAL) if msgid not in said] == []
 
 
 def test_rules_that_nothing_uses_are_tried_on_everything_and_saved_at_once(admin: Client, schedule: Schedule) -> None:
