@@ -14,11 +14,16 @@ from dbadmin.models import (
     AuditEvent,
     Backup,
     CheckResult,
+    Copy,
     Database,
+    Destination,
     Finding,
     Job,
     MigrationStatus,
+    Schedule,
+    ScheduleRun,
     Storage,
+    StorageSample,
 )
 from dbadmin.text import Text
 
@@ -34,16 +39,60 @@ FACTS = {
 
 def fill(backups: int) -> None:
     """Write ``backups`` backups, each with its job and an audit event, spread evenly over the databases."""
-    storage = Storage.objects.create(name="This machine", settings={"path": "/nonexistent"}, is_default=True)
+    storage, vault = _storages()
     databases = list(_databases())
     now = timezone.now()
     for start in range(0, backups, BATCH):
         numbers = range(start, min(start + BATCH, backups))
         jobs = Job.objects.bulk_create(_job(databases, number, _time(now, number, backups)) for number in numbers)
-        Backup.objects.bulk_create(_backup(job, storage, number) for job, number in zip(jobs, numbers, strict=True))
+        made = Backup.objects.bulk_create(
+            _backup(job, storage, number) for job, number in zip(jobs, numbers, strict=True)
+        )
+        Copy.objects.bulk_create(copy for backup in made for copy in _copies(backup, storage, vault))
         AuditEvent.objects.bulk_create(_event(job, number) for job, number in zip(jobs, numbers, strict=True))
     for database in databases:
         _health(database, now)
+    _schedule(databases, now)
+
+
+def _storages() -> tuple[Storage, Storage]:
+    here = Storage.objects.create(name="This machine", settings={"path": "/nonexistent"}, is_default=True)
+    away = Storage.objects.create(
+        name="Tokyo", settings={"path": "/nowhere"}, is_offsite=True, cost_per_gigabyte="0.02", currency="EUR"
+    )
+    today = timezone.localdate()
+    StorageSample.objects.bulk_create(
+        StorageSample(
+            storage=storage, day=today - timedelta(days=back), used_bytes=(500 - back) << 32, archives=500 - back
+        )
+        for storage in (here, away)
+        for back in range(400)
+    )
+    return here, away
+
+
+def _copies(backup: Backup, here: Storage, away: Storage) -> Iterator[Copy]:
+    """One here, and of every fourth one in the other storage, of which few have not arrived."""
+    of = {"backup": backup, "size": backup.size, "sha256": backup.sha256}
+    yield Copy(storage=here, state="damaged" if backup.state == "damaged" else "stored", **of)
+    if backup.pk % 4 == 0:
+        yield Copy(storage=away, state="failed" if backup.pk % 5000 == 0 else "stored", **of)
+
+
+def _schedule(databases: list[Database], now: datetime) -> None:
+    schedule = Schedule.objects.create(name="Nightly", expression="0 3 * * *")
+    schedule.databases.set(databases)
+    Destination.objects.create(schedule=schedule, storage=Storage.objects.get(is_default=True))
+    ScheduleRun.objects.bulk_create(
+        ScheduleRun(
+            schedule=schedule,
+            database=database,
+            due_at=now - timedelta(days=back),
+            state="missed" if back % 90 == 7 else "succeeded",
+        )
+        for database in databases
+        for back in range(365)
+    )
 
 
 def _databases() -> Iterator[Database]:

@@ -87,6 +87,12 @@ def _pages() -> Iterator[tuple[str, str]]:
     yield "Backups, text of one key", f"{backups}?text={newest.key[-8:]}"
     yield "Backups, text in none", f"{backups}?text=nowhere"
     yield "Backup", reverse("backup", args=[newest.pk])
+    yield "Statistics", reverse("backup-statistics")
+    yield "Statistics, one database", f"{reverse('backup-statistics')}?database=camp-backend-1"
+    yield "Statistics, one day", f"{reverse('backup-day')}?day={middle.finished_at:%Y-%m-%d}"
+    yield "Disaster recovery", reverse("backup-readiness")
+    yield "Storages", reverse("storages")
+    yield "Storage", reverse("storage", args=[newest.storage_id])
     yield "Jobs", jobs
     yield "Jobs, failed", f"{jobs}?state=failed"
     yield "Jobs, succeeded", f"{jobs}?state=succeeded"

@@ -27,6 +27,7 @@ from dbadmin.views import (
     retentions,
     schedule_changes,
     schedules,
+    statistics,
     storage_changes,
     storages,
 )
@@ -51,6 +52,9 @@ urlpatterns = [
     path("backups/", backups.backups, name="backups"),
     path("backups/run/", backups.run_all, name="backup-run-all"),
     path("backups/run/<slug:slug>/", backups.run, name="backup-run"),
+    path("backups/statistics/", statistics.statistics, name="backup-statistics"),
+    path("backups/day/", statistics.day, name="backup-day"),
+    path("backups/readiness/", statistics.readiness, name="backup-readiness"),
     path("backups/<int:pk>/", backups.backup, name="backup"),
     path("backups/<int:pk>/archive/", downloads.archive, name="backup-download"),
     path("backups/<int:pk>/sql/", downloads.sql, name="backup-sql"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,10 +13,10 @@ from dbadmin import audit
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
 from dbadmin.backups.storage_use import KEPT
 from dbadmin.choices import CopyState
-from dbadmin.engines.base import ServerInfo, Stage
-from dbadmin.exceptions import DbadminError, Refused
+from dbadmin.exceptions import Refused
 from dbadmin.models import Copy, Storage
 from dbadmin.storages import get_storage
+from dbadmin.storages.probe import StorageProbe, probe_storage
 from dbadmin.text import Text
 
 ADDRESS = ("path", "bucket", "container", "account", "endpoint", "prefix", "remote", "options")
@@ -39,7 +38,7 @@ def require_in_sight(storage: Storage, settings: Mapping[str, Any], secrets: Map
     expected = dict(kept)
     if not expected:
         return
-    sizes = {each.key: each.size for each in get_storage(storage.kind, settings).list()}
+    sizes = {each.key: each.size for each in get_storage(storage.kind, settings, secrets).list()}
     missing = [key for key, size in expected.items() if not _is_there(key, size, sizes)]
     if missing:
         raise Refused(
@@ -66,26 +65,18 @@ def _is_there(key: str, size: int, sizes: Mapping[str, int]) -> bool:
     return False
 
 
-def try_out(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ServerInfo:
+def try_out(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> StorageProbe:
     """Try stage by stage what backups need of a storage; nothing of it stays there."""
-    backend = get_storage(kind, settings)
-    began = time.monotonic()
-    try:
-        found = next(iter(backend.list()), None) is not None
-        stage = Stage(name=Text("list"), ok=True, milliseconds=(time.monotonic() - began) * 1000)
-    except DbadminError as error:
-        found, milliseconds = False, (time.monotonic() - began) * 1000
-        stage = Stage(name=Text("list"), ok=False, milliseconds=milliseconds, message=error.message, hint=error.hint)
-    return ServerInfo(stages=(stage,), details={"archives": str(found)})
+    return probe_storage(get_storage(kind, settings, secrets))
 
 
-def check(storage: Storage) -> ServerInfo:
+def check(storage: Storage) -> StorageProbe:
     """Try a registered storage, and keep the problem on its page until a later try finds none."""
-    info = try_out(storage.kind, storage.settings, storage.secrets)
+    probe = try_out(storage.kind, storage.settings, storage.secrets)
     storage.checked_at = timezone.now()
-    storage.problem = info.failed.message if info.failed else Text("")
+    storage.problem = probe.failed.message if probe.failed else Text("")
     storage.save(update_fields=["checked_at", "problem"])
-    return info
+    return probe
 
 
 def make_default(storage: Storage, *, actor: audit.Actor) -> None:

@@ -113,8 +113,9 @@ def _field(setting: Setting, *, is_stored: bool) -> forms.Field:
             part for part in (str(setting.help), _("Stored. Leave it empty to keep it.") if is_stored else "") if part
         )
         plain = {"autocomplete": "new-password", "spellcheck": "false"}
-        widget = Hidden(attrs={"rows": 4, **plain}) if setting.form == LINES else forms.PasswordInput(attrs=plain)
-        return forms.CharField(**common, required=required, strip=setting.form != LINES, widget=widget)
+        is_long = setting.form == LINES
+        hidden: forms.Widget = Hidden(attrs={"rows": 4, **plain}) if is_long else forms.PasswordInput(attrs=plain)
+        return forms.CharField(**common, required=required, strip=not is_long, widget=hidden)
     if setting.form == BOOLEAN:
         return forms.BooleanField(**common, required=False)
     if setting.form == CHOICE:
