@@ -11,6 +11,7 @@ from django.core.checks import ERROR, WARNING, run_checks
 from django.core.management import call_command
 from django.db import connections
 
+from dbadmin.backups.defaults import create_default_retentions
 from dbadmin.exceptions import UsageError
 from dbadmin.jobs.supervisor import Supervisor, dashboard_children
 from dbadmin.management.command import Outcome, VerbCommand
@@ -49,9 +50,10 @@ class Command(VerbCommand):
 
 
 def prepare() -> None:
-    """Bring catalogue and static files up to date."""
+    """Bring catalogue and static files up to date, and make what a new installation begins with."""
     call_command("migrate", interactive=False, verbosity=0, skip_checks=False)
     call_command("collectstatic", interactive=False, verbosity=0)
+    create_default_retentions()
     connections.close_all()  # whoever only supervises from now on needs none
 
 
