@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
+from django.db import transaction
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -94,7 +95,7 @@ class Outlook:
     @property
     def postponed(self) -> list[Judged]:
         """Those that stay only for now."""
-        return [each for each in self.copies if each.keep and {why.msgid for why in each.reasons} <= FOR_NOW]
+        return [judged for judged in self.copies if _is_for_now(judged)]
 
     @property
     def freed(self) -> int:
@@ -129,9 +130,33 @@ def outlook(retention: Retention, *, now: datetime, database: str = "", show: st
     )
 
 
+def let_go_by(change: Callable[[], object], databases: Iterable[Database], *, now: datetime) -> list[Judged]:
+    """Return what retention would release because of a change: it is made, looked at, and undone.
+
+    ``ValidationFailed`` as for ``outlook``. The change must do nothing but write to the catalogue.
+    """
+    found = list(databases)
+    before = _not_for_good(found, now)
+    with transaction.atomic():
+        change()
+        after = _not_for_good(found, now)
+        transaction.set_rollback(True)
+    return [judged for pk, judged in after.items() if pk not in before]
+
+
+def _not_for_good(databases: Iterable[Database], now: datetime) -> dict[int, Judged]:
+    """Return what goes, now or as soon as what holds it is over."""
+    copies = [judged for each in preview(databases, now=now) for judged in each.copies]
+    return {judged.copy.pk: judged for judged in copies if not judged.keep or _is_for_now(judged)}
+
+
 def of_backup(backup: Backup, now: datetime) -> list[Judged]:
     """Say of each copy of a backup that is there, or is waited for, whether it stays, and why."""
     return [judged for judged in judge(backup.database, now=now).copies if judged.copy.backup_id == backup.pk]
+
+
+def _is_for_now(judged: Judged) -> bool:
+    return judged.keep and {reason.msgid for reason in judged.reasons} <= FOR_NOW
 
 
 def _is_by(judged: Judged, retention: Retention) -> bool:

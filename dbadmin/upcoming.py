@@ -110,10 +110,7 @@ def _moment(at: datetime, zone: str, states: Mapping[str, int]) -> Day:
 
 def schedules_of(database: Database) -> list[Schedule]:
     """Return the schedules that a database falls under, the next one first."""
-    named = Q(target=ScheduleTarget.DATABASES, databases=database)
-    by_application = Q(target=ScheduleTarget.APPLICATION, application=database.application_id)
-    by_label = Q(target=ScheduleTarget.LABEL, label__in=database.label_set)
-    rows = Schedule.objects.filter(named | by_application | by_label | Q(target=ScheduleTarget.ALL)).distinct()
+    rows = Schedule.objects.covering(database)
     return sorted(rows, key=lambda each: (not each.enabled, each.next_due_at is None, str(each.next_due_at)))
 
 

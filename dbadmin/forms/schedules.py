@@ -120,6 +120,10 @@ class DestinationsForm(forms.Form):
             raise forms.ValidationError(_("Choose at least one storage for the archives."))
         return data
 
+    def fingerprint(self) -> str:
+        """Name the choices of a valid form, to tell whether they are those that somebody has looked at."""
+        return "~".join(f"{name}={getattr(value, 'pk', value)}" for name, value in sorted(self.cleaned_data.items()))
+
     def save(self, schedule: Schedule) -> None:
         """Make the destinations what was chosen. Archives stay where they are."""
         used = [each for each in self._storages if self._is_needed and self.cleaned_data[f"storage_{each.pk}"]]

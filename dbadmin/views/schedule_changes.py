@@ -14,12 +14,14 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dbadmin import audit
+from dbadmin.backups.judging import Judged
 from dbadmin.choices import BackupState
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.presets import schedule_preset
 from dbadmin.forms.schedules import DestinationsForm, ScheduleForm
 from dbadmin.forms.times import TimesForm, fields_of, places
 from dbadmin.jobs.schedules import run_now, save_schedule
+from dbadmin.judged import let_go_by
 from dbadmin.models import Database, Schedule, Storage
 from dbadmin.upcoming import unmended
 from dbadmin.views.access import requires
@@ -78,6 +80,9 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     chosen = None
     if request.POST.get("only") == "unmended":
         chosen = [run.database for each in unmended() if each.schedule == found for run in each.runs]
+        if not chosen:
+            messages.info(request, _("Nothing of it is left to repeat."))
+            return redirect(found)
     actor = audit.from_request(request)
     try:
         with transaction.atomic():
@@ -106,6 +111,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         "schedule": found,
         "backups": found.backups.exclude(state=BackupState.DELETED).count(),
         "runs": found.runs.count(),
+        "released": let_go_by(lambda: _fresh(found).delete(), _backed_up_by(found), now=timezone.now()),
         "destinations": found.destinations.select_related("storage__retention"),
     }
     return render(request, "dbadmin/schedule_remove.html", context)
@@ -120,9 +126,12 @@ def _edited(request: HttpRequest, found: Schedule, *, initial: dict[str, Any], a
     destinations = DestinationsForm(data, schedule=found, kind=kind)
     only_preview = "preview" in request.POST
     is_right = data is not None and form.is_valid() & times.is_valid() & destinations.is_valid()
-    if is_right and not only_preview:
+    released = _released(form, destinations) if is_right and not _is_seen(request, destinations) else []
+    if is_right and not only_preview and not released:
         return _saved(request, form, times, destinations, action=action)
     context = {
+        "released": released,
+        "seen": destinations.fingerprint() if is_right else "",
         "schedule": Schedule.objects.filter(pk=found.pk).first() or found,
         "heading": _("Change {name}").format(name=form.initial["name"]) if found.pk else _("Add a schedule"),
         "form": form,
@@ -133,6 +142,27 @@ def _edited(request: HttpRequest, found: Schedule, *, initial: dict[str, Any], a
         "is_wrong": data is not None and not is_right and not only_preview,
     }
     return render(request, "dbadmin/schedule_form.html", context | previewed(times if data else _as_typed(times)))
+
+
+def _released(form: ScheduleForm, destinations: DestinationsForm) -> list[Judged]:
+    """Return the copies that go when other destinations or retentions are saved; a new schedule has none."""
+    schedule = form.instance
+    if not schedule.pk or not (destinations.changed_data or "kind" in form.changed_data):
+        return []
+    return let_go_by(lambda: destinations.save(schedule), _backed_up_by(schedule), now=timezone.now())
+
+
+def _is_seen(request: HttpRequest, destinations: DestinationsForm) -> bool:
+    """Say whether the person has looked at what goes with these destinations."""
+    return request.POST.get("seen", "") == destinations.fingerprint()
+
+
+def _backed_up_by(schedule: Schedule) -> list[Database]:
+    return list(Database.objects.registered().filter(backups__schedule=schedule).distinct())
+
+
+def _fresh(schedule: Schedule) -> Schedule:
+    return Schedule.objects.get(pk=schedule.pk)
 
 
 def _as_typed(times: TimesForm) -> TimesForm:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from dbadmin.backups import judging
 from dbadmin.backups import retention as retention_rules
 from dbadmin.judged import FOR_NOW, IN_GENERAL
-from dbadmin.models import AuditEvent, Backup, Destination, Retention, Schedule
+from dbadmin.models import AuditEvent, Backup, Destination, Retention, Schedule, Storage
 from tests.factories import make_backup, make_database, make_retention, make_schedule, make_storage
 
 NONE = dict.fromkeys(("last", "within_days", "hourly", "weekly", "monthly", "yearly"), "0")
@@ -126,6 +126,28 @@ def test_one_that_is_used_cannot_be_removed(admin: Client, schedule: Schedule) -
     admin.post(address("retention-remove", retention), {"reason": "not needed"})
     assert not Retention.objects.exists()
     assert AuditEvent.objects.get(action="retention.remove").reason == "not needed"
+
+
+def test_a_schedule_that_would_let_copies_go_is_saved_only_after_a_look(admin: Client, schedule: Schedule) -> None:
+    destination, shorter = schedule.destinations.get(), make_retention(name="Short", daily=2)
+    given = {"name": "Nightly", "kind": "backup", "target": "all", "every": "day", "time": "03:00", "time_zone": "UTC"}
+    given |= {f"storage_{destination.storage_id}": "on", f"retention_{destination.storage_id}": str(shorter.pk)}
+    edit = reverse("schedule-edit", args=[schedule.pk])
+    response = admin.post(edit, given)
+    assert "Saving this lets copies go." in response.content.decode()
+    assert len(response.context["released"]) == 5
+    assert schedule.destinations.get().retention != shorter
+    admin.post(edit, given | {"seen": response.context["seen"]})
+    assert schedule.destinations.get().retention == shorter
+
+
+def test_what_goes_when_a_schedule_is_removed_is_said(admin: Client, schedule: Schedule) -> None:
+    remove = reverse("schedule-remove", args=[schedule.pk])
+    assert "By that retention copies go." not in page(admin, remove)
+    Storage.objects.update(retention=make_retention(name="Short", daily=2))
+    assert len(admin.get(remove).context["released"]) == 5
+    assert Schedule.objects.get().runs.count() == 0
+    assert Backup.objects.filter(schedule=schedule).count() == 20
 
 
 def test_presets_fill_the_form(admin: Client) -> None:
