@@ -24,8 +24,8 @@ STALE = timedelta(hours=1)
 class Place(Protocol):
     """What a storage has to be able to do: what is listed and looked up was really there a moment ago."""
 
-    def mark(self, name: str) -> None:
-        """Store a few bytes under that name."""
+    def mark(self, name: str, *, about: str) -> None:
+        """Store a few bytes under that name; errors are about the object."""
         ...
 
     def marks(self, folder: str) -> list[StoredObject]:
@@ -68,7 +68,7 @@ def sole_writer(place: Place, key: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _marked(place: Place, key: str) -> Iterator[str]:
     mark = f"{_stem(key)}{secrets.token_hex(8)}"
-    place.mark(mark)
+    place.mark(mark, about=key)
     try:
         yield mark
     finally:

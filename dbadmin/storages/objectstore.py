@@ -135,9 +135,9 @@ class ObjectStorage:
         """Buckets do not say."""
         return None
 
-    def mark(self, name: str) -> None:
+    def mark(self, name: str, *, about: str) -> None:
         """Store a claim."""
-        with self._sentences(name):
+        with self._sentences(about):
             obstore.put(self._reader, name, b"dbadmin", use_multipart=False)
 
     def marks(self, folder: str) -> Listed:

@@ -44,8 +44,8 @@ class RcloneStorage:
             raise taken(key)
         temporary = _beside(key)
         try:
-            size, digest = self._send(temporary, chunks)
-            self._require_size(temporary, size)
+            size, digest = self._send(temporary, chunks, about=key)
+            self._require_size(temporary, size, about=key)
             with claims.sole_writer(self, key):
                 self._rename(temporary, key, size)
         except BaseException:
@@ -53,7 +53,7 @@ class RcloneStorage:
             with contextlib.suppress(StorageError):
                 self.unmark(temporary)
             raise
-        found = self._require_size(key, size)
+        found = self._require_size(key, size, about=key)
         return StoredObject(key=key, size=size, modified=found.modified, sha256=digest)
 
     def open(self, key: str, *, offset: int = 0) -> Iterator[bytes]:
@@ -105,9 +105,9 @@ class RcloneStorage:
                 return int(free) if free is not None else None
         return None
 
-    def mark(self, name: str) -> None:
+    def mark(self, name: str, *, about: str) -> None:
         """Store a claim."""
-        self._send(name, [b"dbadmin"])
+        self._send(name, [b"dbadmin"], about=about)
 
     def marks(self, folder: str) -> Listed:
         """Return everything in the folder."""
@@ -121,9 +121,9 @@ class RcloneStorage:
         """Remove an object, temporary file or claim."""
         self.rclone.read(name, "deletefile", self._place(name))
 
-    def _send(self, name: str, chunks: Iterable[bytes]) -> tuple[int, str]:
+    def _send(self, name: str, chunks: Iterable[bytes], *, about: str) -> tuple[int, str]:
         counted = Counted(chunks)
-        self.rclone.feed(name, counted, "rcat", self._place(name))
+        self.rclone.feed(about, counted, "rcat", self._place(name))
         return counted.size, counted.sha256
 
     def _read(self, key: str, position: int) -> Iterator[bytes]:
@@ -139,13 +139,13 @@ class RcloneStorage:
             if found is None or found.size != size:
                 raise
 
-    def _require_size(self, key: str, size: int) -> StoredObject:
-        found = self._look(key)
+    def _require_size(self, name: str, size: int, *, about: str) -> StoredObject:
+        found = self._look(name)
         if found is None or found.size != size:
             raise StorageError(
                 Text(
                     "“{key}” has {found} bytes in the storage in place of {size}.",
-                    key=key,
+                    key=about,
                     found=found.size if found else 0,
                     size=size,
                 ),

@@ -69,7 +69,7 @@ _REASONS: tuple[tuple[str, Text, Text, type[StorageError]], ...] = (
         StorageError,
     ),
     (
-        r"unable to authenticate|530 |Login incorrect|LOGON_FAILURE|logon is invalid|401 Unauthorized",
+        r"unable to authenticate|\b530 |Login incorrect|LOGON_FAILURE|logon is invalid|401 Unauthorized",
         Text("The storage refused the user's name, password or key."),
         Text("Check user, password and key. Passwords and keys belong into the secret options."),
         StorageError,
@@ -81,7 +81,7 @@ _REASONS: tuple[tuple[str, Text, Text, type[StorageError]], ...] = (
         StorageError,
     ),
     (
-        r"certificate|UnknownIssuer|x509|InvalidContentType|corrupt message|tls:|SSL",
+        r"certificate|UnknownIssuer|x509|InvalidContentType|corrupt message|tls:|\[SSL",
         Text("The connection could not be secured: the server's certificate is not trusted, or it does not speak TLS."),
         Text("Check https and the port. For an authority of your own name its PEM file in the settings."),
         StorageError,
@@ -112,13 +112,14 @@ _REASONS: tuple[tuple[str, Text, Text, type[StorageError]], ...] = (
         StorageError,
     ),
     (
-        r"timed ?out|timeout|deadline exceeded|unreachable|no route",
+        r"timed ?out|kind: Timeout|i/o timeout|deadline exceeded|unreachable|no route",
         Text("The storage did not answer in time."),
         _AGAIN,
         StorageUnreachable,
     ),
     (
-        r"SlowDown|ServiceUnavailable|InternalError|Server Error|50[0234] |TooManyRequests|RequestTimeout|rate.?limit",
+        r"SlowDown|ServiceUnavailable|InternalError|Server Error|\b50[0234] [A-Z]|TooManyRequests|RequestTimeout"
+        r"|rate.?limit",
         Text("The storage is busy or out of order."),
         _AGAIN,
         StorageUnreachable,
@@ -136,8 +137,9 @@ _REASONS: tuple[tuple[str, Text, Text, type[StorageError]], ...] = (
 
 def explained(said: str, *, key: str, secrets: Iterable[str] = ()) -> StorageError:
     """Return the error to raise for what a server or program said about ``key``; no secret gets into it."""
+    words = _without_names(said, key)
     for pattern, message, hint, kind in _REASONS:
-        if re.search(pattern, said, re.IGNORECASE | re.DOTALL):
+        if re.search(pattern, words, re.IGNORECASE | re.DOTALL):
             return kind(_about(key, message), hint)
     return StorageError(
         _about(key, verbatim(shortened(masked(said, secrets)))),
@@ -168,6 +170,14 @@ def shortened(said: str) -> str:
     """Return the first lines of what was said, without what programmers added for themselves."""
     words = " ".join(said.split("\n\nDebug source")[0].split())
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+
+
+def _without_names(said: str, key: str) -> str:
+    """Leave out names that people chose: one of them may be “certificate” or “timeout”."""
+    said = re.sub(r"(\w+://[^/\s\"]*)[^\s\"]*", r"\1", said)
+    for name in sorted({key, *key.split("/")}, key=len, reverse=True):
+        said = said.replace(name, "") if len(name) > 3 else said
+    return said
 
 
 def _about(key: str, message: Text) -> Text:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,8 +38,6 @@ def chunks(megabytes: int = SIZE) -> Iterator[bytes]:
 
 def hasty(storage: Storage) -> Storage:
     """Give up soon, so that the test does not last as long as the patience of the product."""
-    from dataclasses import replace
-
     return replace(storage, patience=HASTE) if isinstance(storage, ObjectStorage) else storage
 
 
@@ -130,6 +129,7 @@ def start(place: Place, megabytes: int, *arguments: str) -> subprocess.Popen[str
     assert process.stdin
     process.stdin.write(json.dumps([place.kind, place.settings(), place.secrets, megabytes]))
     process.stdin.close()
+    process.stdin = None  # so that ``communicate`` does not want to flush it
     return process
 
 
@@ -198,7 +198,8 @@ def test_the_bandwidth_is_kept_to(place: Place, direction: str) -> None:
     else:
         assert b"".join(limited.open("a/b")) == content(megabytes)
     taken = time.monotonic() - began
-    assert 0.8 * megabytes * MEGABYTE / pace < taken
+    ideal, overhead = megabytes * MEGABYTE / pace, 4 if place.kind == "rclone" else 0.5
+    assert 0.8 * ideal < taken < 1.2 * ideal + overhead
     assert b"".join(place.storage().open("a/b", offset=MEGABYTE)) == content(megabytes)[MEGABYTE:]
 
 
