@@ -30,6 +30,7 @@ from dbadmin.views import (
     statistics,
     storage_changes,
     storages,
+    workers,
 )
 
 urlpatterns = [
@@ -114,6 +115,8 @@ urlpatterns = [
     path("jobs/<int:pk>/row/", jobs.row, name="job-row"),
     path("jobs/<int:pk>/log/", jobs.log, name="job-log"),
     path("jobs/<int:pk>/cancel/", jobs.cancel, name="job-cancel"),
+    # Workers
+    path("workers/", workers.workers, name="workers"),
     # Health
     path("health/", health.health, name="health"),
     path("health/run/", health.run, name="health-run"),

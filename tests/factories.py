@@ -10,7 +10,8 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from dbadmin.models import Application, Backup, Copy, Database, Job, Retention, Schedule, Storage
+from dbadmin.jobs.version import VERSION
+from dbadmin.models import Application, Backup, Copy, Database, Job, Retention, Schedule, Storage, WorkerProcess
 
 _numbers = itertools.count(1)
 
@@ -57,6 +58,21 @@ def make_backup(**overrides: Any) -> Backup:
     backup = Backup.objects.create(**defaults | overrides)
     make_copy(backup=backup, storage=backup.storage)
     return backup
+
+
+def make_worker(**overrides: Any) -> WorkerProcess:
+    """A living worker that takes the jobs of databases without a site."""
+    number, now = next(_numbers), timezone.now()
+    defaults = {
+        "name": f"{number}/1",
+        "host": "tokyo 12345678",
+        "version": VERSION,
+        "queues": ["long", "short"],
+        "process_id": number,
+        "started_at": now,
+        "heartbeat_at": now,
+    }
+    return WorkerProcess.objects.create(**defaults | overrides)
 
 
 def make_copy(**overrides: Any) -> Copy:

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from dbadmin.models import Assertion, Comparison, Drill, Import, Restore
 from dbadmin.roles import ROLES
-from tests.factories import make_backup, make_database, make_job, make_retention, make_schedule
+from tests.factories import make_backup, make_database, make_job, make_retention, make_schedule, make_worker
 
 ANYONE, STAFF = "anyone", "staff"
 NEEDED = {
@@ -89,6 +89,7 @@ NEEDED = {
     "job-row": "view_job",
     "job-log": "view_job",
     "job-cancel": "cancel_job",
+    "workers": "view_workerprocess",
     "health": "view_finding",
     "health-run": "run_checks",
     "migrations": "view_appliedmigration",
@@ -125,6 +126,7 @@ def paths(db: None) -> dict[str, str]:
     drill = Drill.objects.create(backup=backup, started_at=timezone.now())
     assertion = Assertion.objects.create(database=database, name="one", kind="value", sql="SELECT 1", expected="1")
     job = make_job(database=database, kind="health")
+    make_worker()
     now = timezone.now()
     comparison = Comparison.objects.create(left=backup, state="equal", started_at=now, finished_at=now)
     brought = Import.objects.create(file_name="a.dump", path="/nowhere", engine="sqlite", form="sqlite")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 
 from dbadmin.choices import JobState
 from dbadmin.jobs.bell import LONG, SHORT, queue_of, queues_of
@@ -43,15 +43,18 @@ class Gap:
     site: str
     queues: tuple[str, ...]
     waiting: int
+    since: datetime | None = None
 
     @property
     def sentence(self) -> Text:
         """What is wrong."""
         if self.site:
-            return Text(
-                "No worker listens for the site “{site}”; {n} jobs wait for one.", site=self.site, n=self.waiting
-            )
-        return Text("No worker listens for databases without a site; {n} jobs wait for one.", n=self.waiting)
+            return Text("No worker runs for the site “{site}”; jobs that wait for one: {n}.", **self._figures)
+        return Text("No worker runs for databases without a site; jobs that wait for one: {n}.", **self._figures)
+
+    @property
+    def _figures(self) -> dict[str, str | int]:
+        return {"site": self.site, "n": self.waiting}
 
     @property
     def command(self) -> str:
@@ -102,17 +105,23 @@ def is_alive(process: WorkerProcess, now: datetime) -> bool:
 def gaps(now: datetime) -> list[Gap]:
     """Return the sites of registered databases, or none of them, whose jobs nobody would take. Three queries."""
     served = _served(now)
-    waiting: dict[str, int] = {}
-    for site in Job.objects.filter(state=JobState.QUEUED).values_list("database__site", flat=True):
-        waiting[site] = waiting.get(site, 0) + 1
+    jobs = Job.objects.filter(state=JobState.QUEUED).order_by().values_list("database__site")
+    waiting = {site: (count, since) for site, count, since in jobs.annotate(Count("pk"), Min("created_at"))}
     known = set(Database.objects.registered().order_by().values_list("site", flat=True).distinct())
     found = []
     for site in sorted(known | set(waiting)):
         needed = (queue for name in (LONG, SHORT) for queue in queues_of(name, site=site))
-        missing = tuple(queue for queue in needed if queue not in served)
-        if missing:
-            found.append(Gap(site=site, queues=missing, waiting=waiting.get(site, 0)))
+        if missing := tuple(queue for queue in needed if queue not in served):
+            count, since = waiting.get(site, (0, None))
+            found.append(Gap(site=site, queues=missing, waiting=count, since=since))
     return found
+
+
+def complaints(now: datetime) -> list[Gap]:
+    """Return the gaps for which a job has waited longer than a start or a restart of workers takes."""
+    if not Job.objects.filter(state=JobState.QUEUED, created_at__lt=now - STALE_AFTER).exists():
+        return []
+    return [gap for gap in gaps(now) if gap.since and gap.since < now - STALE_AFTER]
 
 
 def nobody_takes(job: Job, now: datetime) -> Text | None:

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -17,6 +18,7 @@ from dbadmin.exceptions import DbadminError
 from dbadmin.forms.filters import JobFilter
 from dbadmin.jobs import queue
 from dbadmin.jobs.bell import could_not_run
+from dbadmin.jobs.workers import complaints, nobody_takes
 from dbadmin.models import Job, JobLogLine
 from dbadmin.views.access import requires
 from dbadmin.views.failures import failed
@@ -33,7 +35,8 @@ def jobs(request: HttpRequest) -> HttpResponse:
     chosen = JobFilter(request.GET)
     rows = Job.objects.select_related("database__application").defer("params", "traceback", "hint")
     page = paginate(chosen.apply(rows), order=Order(), params=request.GET)
-    return render(request, "dbadmin/jobs.html", {"filter": chosen, "page": page})
+    context = {"filter": chosen, "page": page, "gaps": complaints(timezone.now())}
+    return render(request, "dbadmin/jobs.html", context)
 
 
 @requires("dbadmin.view_job")
@@ -46,6 +49,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "job": found,
         "could_not_run": could_not_run(found),
+        "nobody_takes": nobody_takes(found, timezone.now()),
         "scope": Scope(found.params["scope"]).label if found.params.get("scope") in Scope.values else "",
         "has_earlier_lines": len(lines) > shown,
     }
@@ -58,7 +62,12 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
 def live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the job page that moves. The answer about a job that is over does not ask again."""
     found = _job(pk)
-    response = render(request, "dbadmin/_job_live.html", {"job": found, "could_not_run": could_not_run(found)})
+    context = {
+        "job": found,
+        "could_not_run": could_not_run(found),
+        "nobody_takes": nobody_takes(found, timezone.now()),
+    }
+    response = render(request, "dbadmin/_job_live.html", context)
     if not found.is_active:
         response.headers["HX-Trigger"] = "job-finished"
     return response

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
+from dbadmin.jobs.workers import complaints
 from dbadmin.overview import Overview, active_jobs, gather
 from dbadmin.templatetags.dbadmin import age
 from dbadmin.views.access import requires
@@ -19,7 +20,8 @@ from dbadmin.views.access import requires
 def overview(request: HttpRequest) -> HttpResponse:
     """Say in a sentence whether everything could be brought back, then what is behind the sentence."""
     found = gather()
-    return render(request, "dbadmin/overview.html", {"overview": found, "situation": situation(found)})
+    context = {"overview": found, "situation": situation(found), "gaps": complaints(timezone.now())}
+    return render(request, "dbadmin/overview.html", context)
 
 
 @requires("dbadmin.view_job")

@@ -25,7 +25,7 @@ from dbadmin.jobs.bells.redis import RedisBells
 from dbadmin.jobs.execution import execute
 from dbadmin.models import Backup, Database, Job, JobLogLine, WorkerProcess
 from tests.backups.files import below
-from tests.factories import make_application, make_database, make_job, make_storage
+from tests.factories import make_application, make_database, make_job, make_storage, make_worker
 from tests.jobs.workers import children, environment, frozen_in_the_middle, is_alive, over, supervised, until
 from tests.postgresql_catalogue import postgresql_catalogue as postgresql_catalogue
 from tests.redis_server import RedisServer
@@ -113,9 +113,7 @@ def test_a_database_that_moved_is_worked_on_at_its_new_site(through_redis: Redis
 def test_a_site_without_a_worker_is_told_of(through_redis: RedisServer) -> None:
     job = make_job(database=make_database(site="osaka"))
     now = timezone.now()
-    WorkerProcess.objects.create(
-        name="1/1", host="a 1", version="1", queues=["long", "short"], process_id=1, started_at=now, heartbeat_at=now
-    )
+    make_worker()
     (gap,) = workers.gaps(now)
     assert "osaka" in str(gap.sentence)
     assert gap.command == "manage.py worker --site osaka"
@@ -230,7 +228,7 @@ def kill_a_busy_worker(machines: list[subprocess.Popen[str]]) -> None:
 
 
 def every_job_has_one_good_result(jobs: list[Job]) -> None:
-    """It succeeded, or its repetition did, or its worker died between the backup's last byte and the job's last word."""
+    """It succeeded, or its repetition did, or its worker died right after the backup was there."""
     for job in Job.objects.filter(pk__in=[job.pk for job in jobs]).select_related("retried_by"):
         attempts = [job, job.retried_by] if hasattr(job, "retried_by") else [job]
         good = [attempt.state for attempt in attempts].count(JobState.SUCCEEDED)

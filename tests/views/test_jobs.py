@@ -35,11 +35,11 @@ def test_it_lists_the_newest_first_and_filters(viewer: Client) -> None:
 
 def test_the_number_of_queries_does_not_grow(viewer: Client, django_assert_num_queries: Any) -> None:
     make_job(state="succeeded")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         viewer.get("/jobs/")
     for _ in range(49):
         make_job(state="succeeded")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         viewer.get("/jobs/")
 
 

@@ -32,6 +32,10 @@ class Bells(Protocol):
         """Return the class of the newest error with which a worker failed to begin the job, where that is known."""
         ...
 
+    def require(self) -> None:
+        """Raise ``Unreachable`` when the queue does not answer now."""
+        ...
+
     def prune(self, now: datetime) -> None:
         """Forget bells that were heard long ago."""
         ...

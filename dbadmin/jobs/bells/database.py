@@ -24,6 +24,9 @@ class DatabaseBells:
         failed = DBTaskResult.objects.failed().filter(args_kwargs={"args": [job_id], "kwargs": {}})
         return failed.order_by("-finished_at").values_list("exception_class_path", flat=True).first()
 
+    def require(self) -> None:
+        """Nothing: where the catalogue answers, this queue does."""
+
     def prune(self, now: datetime) -> None:
         """Delete rows after a day; those of workers that died while they worked after a week."""
         DBTaskResult.objects.finished().filter(finished_at__lt=now - KEEP).delete()
