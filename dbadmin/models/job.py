@@ -113,7 +113,7 @@ class Job(models.Model):
             models.Index(fields=["state", "-id"], name="job_by_state"),
             models.Index(fields=["kind", "-id"], name="job_by_kind"),
             # How many succeeded and failed within a time.
-            models.Index(fields=["kind", "state", "created_at", "database"], name="job_by_outcome"),
+            models.Index(fields=["kind", "created_at", "state", "database"], name="job_by_outcome"),
         ]
 
     def __str__(self) -> str:
