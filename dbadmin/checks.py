@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import OperationalError
 from django.utils.translation import gettext as _
 
 from dbadmin.catalogue import is_of_another_application
+from dbadmin.jobs.bell import bells
+from dbadmin.jobs.bells.base import Unreachable
+
+
+@register()
+def redis_answers(**_options: Any) -> list[CheckMessage]:
+    """Warn of a Redis that is away: jobs would wait until it is back."""
+    try:
+        bells().require()
+    except Unreachable as error:
+        return [checks.Warning(str(error.message), hint=str(error.hint), id="dbadmin.W001")]
+    return []
 
 
 @register(Tags.database)

@@ -14,7 +14,7 @@ from dbadmin.models.migration import AppliedMigration, MigrationStatus
 from dbadmin.models.retention import Retention
 from dbadmin.models.schedule import Destination, Schedule, ScheduleRun
 from dbadmin.models.storage import EncryptionKey, Orphan, Storage, StorageSample
-from dbadmin.models.worker import WorkerProcess
+from dbadmin.models.worker import KeyProof, WorkerProcess
 
 __all__ = [
     "Application",
@@ -33,6 +33,7 @@ __all__ = [
     "Import",
     "Job",
     "JobLogLine",
+    "KeyProof",
     "MigrationStatus",
     "Orphan",
     "Restore",

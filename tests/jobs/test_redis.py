@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.test import Client
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from dbadmin import audit
+from dbadmin.checks import redis_answers
 from dbadmin.choices import BackupState, JobKind, JobState
 from dbadmin.jobs import bell, clock, presence, queue, workers
 from dbadmin.jobs.bells.base import Unreachable
@@ -248,3 +250,16 @@ def nothing_ran_twice_at_a_time() -> None:
         before = job
     lines = Counter((line.job_id, str(line.text)) for line in JobLogLine.objects.filter(job__kind=JobKind.BACKUP))
     assert max(lines.values()) == 1
+
+
+@pytest.mark.django_db
+def test_a_redis_that_is_away_is_told_by_check_healthz_and_page(through_redis: RedisServer, viewer: Client) -> None:
+    make_worker()
+    assert redis_answers() == []
+    through_redis.kill()
+    (warning,) = redis_answers()
+    assert "Redis does not answer" in warning.msg
+    assert Client().get("/healthz").content == b"queue"
+    assert "Redis does not answer" in viewer.get("/workers/").content.decode()
+    through_redis.start()
+    assert Client().get("/healthz").content == b"ok"

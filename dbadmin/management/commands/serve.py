@@ -11,10 +11,12 @@ from django.core.checks import ERROR, WARNING, run_checks
 from django.core.management import call_command
 from django.db import connections
 
+from dbadmin.backups import own
 from dbadmin.backups.defaults import create_default_retentions
-from dbadmin.exceptions import UsageError
+from dbadmin.exceptions import UsageError, ValidationFailed
 from dbadmin.jobs.supervisor import Supervisor, dashboard_children
 from dbadmin.management.command import Outcome, VerbCommand
+from dbadmin.models import KeyProof
 from dbadmin.text import Text
 
 
@@ -34,9 +36,18 @@ class Command(VerbCommand):
         self._check()
         prepare()
         address = f"{options['bind']}:{options['port']}"
+        self._look_at_key()
         children = dashboard_children(address, long_workers=settings.WORKERS)
         Supervisor(children).run(started=lambda: self.stderr.write(f"http://{address}/ – Ctrl-C stops everything."))
         return Outcome()
+
+    def _look_at_key(self) -> None:
+        """Warn of another key; the pages come up, for whoever has to enter passwords again."""
+        try:
+            KeyProof.require()
+        except ValidationFailed as error:
+            self.stderr.write(f"warning: {error}")
+        connections.close_all()
 
     def _check(self) -> None:
         """Warn of what an installation that others reach should have; refuse what cannot work."""
@@ -54,6 +65,8 @@ def prepare() -> None:
     call_command("migrate", interactive=False, verbosity=0, skip_checks=False)
     call_command("collectstatic", interactive=False, verbosity=0)
     create_default_retentions()
+    own.register()
+    own.refresh_copy()
     connections.close_all()  # whoever only supervises from now on needs none
 
 

@@ -12,7 +12,7 @@ from dbadmin.exceptions import UsageError
 from dbadmin.jobs import workers
 from dbadmin.jobs.supervisor import TICK_SECONDS, Supervisor, worker_children
 from dbadmin.management.command import DONE, WARNING, Outcome, VerbCommand
-from dbadmin.models import Database
+from dbadmin.models import Database, KeyProof
 from dbadmin.text import Text
 
 
@@ -35,6 +35,11 @@ class Command(VerbCommand):
         parser.add_argument(
             "--also-general", action="store_true", help="with a site: take also the jobs of databases without one"
         )
+        parser.add_argument(
+            "--accept-key",
+            action="store_true",
+            help="the catalogue's encryption key is lost: take this machine's",
+        )
         parser.add_argument("--list", action="store_true", help="only tell which workers run, on all machines")
 
     def do(self, options: dict[str, Any]) -> Outcome:
@@ -42,6 +47,9 @@ class Command(VerbCommand):
         if options["list"]:
             return _listed()
         self._look_at(options["site"])
+        if options["accept_key"]:
+            KeyProof.accept()
+        KeyProof.require()
         children = worker_children(
             long_workers=options["workers"],
             tick_seconds=options["tick"],

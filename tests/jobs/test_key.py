@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.management import call_command
+
+from dbadmin import crypto
+from dbadmin.exceptions import ValidationFailed
+from dbadmin.models import KeyProof
+from tests.factories import make_database
+
+pytestmark = pytest.mark.django_db
+
+
+def as_another_machine(settings: Any) -> None:
+    settings.ENCRYPTION_KEY_FILE = None
+    settings.ENCRYPTION_KEY = Fernet.generate_key().decode()
+
+
+def test_the_first_process_leaves_a_proof_that_is_not_the_key(settings: Any) -> None:
+    KeyProof.require()
+    KeyProof.require()
+    token = KeyProof.objects.get().encrypted_word
+    assert crypto.decrypt(token) == KeyProof.WORD
+    assert settings.ENCRYPTION_KEY not in token
+
+
+def test_a_worker_with_another_key_says_so_and_does_not_start(settings: Any, capsys: Any) -> None:
+    KeyProof.require()
+    as_another_machine(settings)
+    with pytest.raises(SystemExit):
+        call_command("worker")
+    assert "is not the catalogue's" in capsys.readouterr().err
+
+
+def test_without_a_proof_a_stored_password_has_to_open(settings: Any) -> None:
+    database = make_database()
+    database.password = "secret"
+    database.save()
+    as_another_machine(settings)
+    with pytest.raises(ValidationFailed, match="opens none of the stored passwords"):
+        KeyProof.require()
+    assert not KeyProof.objects.exists()
+
+
+def test_a_lost_key_can_be_given_up(settings: Any) -> None:
+    KeyProof.require()
+    as_another_machine(settings)
+    KeyProof.accept()
+    KeyProof.require()
