@@ -71,6 +71,32 @@ class Archives:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unmended:
+    """The newest run of a schedule that failed or was missed, and that none has succeeded after."""
+
+    schedule: str
+    kind: str
+    state: str
+    due_at: datetime
+    reason: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plans:
+    """What ``schedules`` enabled ones ask; ``backups`` of them make full ones, ``unreadable`` have no next moment.
+
+    ``oldest_due``: the moment that is due first, of whichever schedule, and the schedule's name.
+    """
+
+    schedules: int = 0
+    backups: int = 0
+    next_backup: datetime | None = None
+    unreadable: tuple[str, ...] = ()
+    oldest_due: tuple[datetime, str] | None = None
+    unmended: tuple[Unmended, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """Everything checks look at, gathered beforehand.
 
@@ -87,6 +113,8 @@ class Observation:
     proof: Proof | None = None
     migrations: tuple[Migrations, ...] = ()
     archives: Archives = field(default_factory=Archives)
+    plans: Plans = field(default_factory=Plans)
+    is_production: bool = False
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     def __getitem__(self, name: str) -> Any:

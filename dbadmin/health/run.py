@@ -9,10 +9,11 @@ from datetime import datetime
 
 from django.db import transaction
 
-from dbadmin.choices import DrillKind, DrillState, MigrationState, Scope, Verdict
+from dbadmin.choices import DrillKind, DrillState, Environment, MigrationState, Scope, Verdict
 from dbadmin.exceptions import DbadminError
 from dbadmin.health import checks as checks  # registers them
 from dbadmin.health.archives import archives
+from dbadmin.health.plans import plans
 from dbadmin.health.registry import Migrations, Observation, Proof, Result, Thresholds, evaluate
 from dbadmin.models import AppliedMigration, Backup, CheckResult, Database, Drill, Finding, MigrationStatus
 
@@ -43,6 +44,8 @@ def _gather(database: Database, now: datetime) -> Observation:
         proof=_proof(database),
         migrations=_migrations(database),
         archives=archives(database),
+        plans=plans(database),
+        is_production=database.environment == Environment.PRODUCTION,
         thresholds=Thresholds(backup_age_hours=database.backup_age_hours, restore_minutes=database.restore_minutes),
     )
     try:

@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from dbadmin.models import Database
-from tests.factories import make_backup
+from tests.factories import make_backup, make_schedule
 from tests.sqlite_file import make_sqlite_file, sqlite_database
 
 pytestmark = pytest.mark.django_db
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
+    make_schedule()
     return sqlite_database(make_sqlite_file(tmp_path / "anime.sqlite3"), slug="anime")
 
 

@@ -9,7 +9,7 @@ from dbadmin.choices import Verdict
 from dbadmin.engines.postgresql.cluster import Cluster
 from dbadmin.health.run import run_checks
 from dbadmin.models import CheckResult, Database
-from tests.factories import make_backup
+from tests.factories import make_backup, make_schedule
 from tests.postgresql_database import execute, postgresql
 
 __all__ = ["postgresql"]
@@ -22,10 +22,11 @@ def run(database: Database) -> dict[str, CheckResult]:
 
 def test_an_ordinary_database_is_well(postgresql: Database) -> None:
     make_backup(database=postgresql)
+    make_schedule()
     results = run(postgresql)
     assert {result.verdict for result in results.values()} == {Verdict.OK, Verdict.SKIPPED}
     known = {"reachable", "connections", "size", "backup_freshness", "drill", "archives", "orphans", "migrations"}
-    assert known == set(results)
+    assert known | {"schedule", "schedule_runs"} == set(results)
 
 
 def test_a_plain_role_does_not_know_the_connections(postgresql: Database) -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from dbadmin.choices import BackupState, Verdict
 from dbadmin.health.run import run_checks
 from dbadmin.models import AppliedMigration, CheckResult, Database, Finding, MigrationStatus
-from tests.factories import make_backup
+from tests.factories import make_backup, make_schedule
 from tests.sqlite_file import make_sqlite_file, sqlite_database
 
 pytestmark = pytest.mark.django_db
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.django_db
 def database(tmp_path: Path) -> Database:
     database = sqlite_database(make_sqlite_file(tmp_path / "anime.sqlite3"))
     make_backup(database=database)
+    make_schedule(next_due_at=timezone.now() + timedelta(days=99))
     return database
 
 

@@ -45,7 +45,7 @@ def drill(seen: Observation) -> Result:
     if seen.proof.state == DrillState.INCOMPLETE:
         return Result(
             verdict=Verdict.WARNING,
-            message=Text("Nothing differed in the newest drill, but not all rows had been measured."),
+            message=Text("Nothing differed in the newest drill, but not everything had been compared."),
             hint=Text("Give counting and hashing more time in the settings of the database."),
         )
     if seen.proof.state != DrillState.PROVEN:

@@ -1,0 +1,44 @@
+"""What schedules ask for a database, and what came of it."""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef
+
+from dbadmin.choices import RunState, ScheduleKind, Scope
+from dbadmin.health.registry import Plans, Unmended
+from dbadmin.models import Database, Schedule, ScheduleRun
+
+BAD = (RunState.FAILED, RunState.MISSED)
+# A frequent schedule fails often before anybody looks; the newest of each is what counts.
+LOOKED_AT = 200
+
+
+def plans(database: Database) -> Plans:
+    """Return the enabled schedules that cover a database and their unmended runs; two queries."""
+    rows = Schedule.objects.covering(database).filter(enabled=True)
+    found = list(rows.values_list("pk", "name", "kind", "scope", "next_due_at"))
+    backups = [
+        due_at for _pk, _name, kind, scope, due_at in found if (kind, scope) == (ScheduleKind.BACKUP, Scope.FULL)
+    ]
+    dues = [(due_at, name) for _pk, name, _kind, _scope, due_at in found if due_at is not None]
+    return Plans(
+        schedules=len(found),
+        backups=len(backups),
+        next_backup=min((due_at for due_at in backups if due_at is not None), default=None),
+        unreadable=tuple(name for _pk, name, _kind, _scope, due_at in found if due_at is None),
+        oldest_due=min(dues, default=None),
+        unmended=_unmended(database, [pk for pk, *_rest in found]),
+    )
+
+
+def _unmended(database: Database, schedules: list[int]) -> tuple[Unmended, ...]:
+    """Return the newest run of each schedule that failed or was missed, where none succeeded after it."""
+    succeeded = ScheduleRun.objects.filter(
+        database=database, schedule=OuterRef("schedule"), due_at__gt=OuterRef("due_at"), state=RunState.SUCCEEDED
+    )
+    runs = ScheduleRun.objects.filter(~Exists(succeeded), database=database, schedule__in=schedules, state__in=BAD)
+    columns = ("schedule__name", "schedule__kind", "state", "due_at", "reason")
+    newest: dict[str, Unmended] = {}
+    for name, kind, state, due_at, reason in runs.order_by("-due_at").values_list(*columns)[:LOOKED_AT]:
+        newest.setdefault(name, Unmended(schedule=name, kind=kind, state=state, due_at=due_at, reason=reason))
+    return tuple(newest.values())
