@@ -66,7 +66,7 @@ def finish(*, database: Database, progress: Progress) -> Expired:
     return Expired(deleted=deleting.deleted, freed=deleting.freed, left=len(released) - deleting.deleted)
 
 
-def in_need() -> QuerySet[Database]:
+def in_need(among: QuerySet[Database] | None = None) -> QuerySet[Database]:
     """Return the registered databases that a retention applies to, or that have something left to delete."""
     copies = Copy.objects.filter(backup__database=OuterRef("pk"), storage__removed_at=None)
     copies = copies.exclude(state=CopyState.DELETED)
@@ -74,7 +74,14 @@ def in_need() -> QuerySet[Database]:
         retention__isnull=False, storage=OuterRef("storage"), schedule=OuterRef("backup__schedule")
     )
     concerned = copies.filter(Q(storage__retention__isnull=False) | Exists(kept_for_a_time))
-    return Database.objects.registered().filter(Exists(concerned) | Exists(copies.filter(state=CopyState.EXPIRING)))
+    databases = Database.objects.all() if among is None else among
+    return databases.filter(removed_at=None).filter(Exists(concerned) | Q(pk__in=left_over()))
+
+
+def left_over() -> QuerySet[Copy, int]:
+    """Return the ids of the databases that have something left to delete; it is a subquery, too."""
+    expiring = Copy.objects.filter(state=CopyState.EXPIRING, storage__removed_at=None).order_by()
+    return expiring.values_list("backup__database", flat=True).distinct()
 
 
 def let_go(copy: Copy, *, actor: audit.Actor, reason: Text, action: str = "backup.expire") -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from dbadmin.backups.retention import Decision, Item, Policy, decide
 from dbadmin.choices import BackupState, CopyState, JobKind, JobState, RunState
-from dbadmin.models import Backup, Copy, Database, Destination, Job, Retention, Schedule, ScheduleRun
+from dbadmin.models import Backup, Copy, Database, Destination, Job, Retention, Schedule, ScheduleRun, Storage
 from dbadmin.text import Text
 
 Group = tuple[int, int | None, str]  # storage, schedule, scope
@@ -69,9 +69,7 @@ def judge(
     database: Database, *, now: datetime, retention: Retention | None = None, everywhere: bool = False
 ) -> Judgement:
     """Say what would stay and go now, see ``preview``."""
-    copies = list(_copies(database))
-    for copy in copies:
-        copy.backup.database = database
+    copies = _copies(database)
     found = _retentions(copies, proposed=retention, everywhere=everywhere)
     reading = read_now(database)
     items = [_item(copy, reading) for copy in copies]
@@ -102,11 +100,20 @@ def read_now(database: Database) -> set[int]:
     return named
 
 
-def _copies(database: Database) -> QuerySet[Copy]:
-    """What is there or waited for; removed storages keep what they have, and nothing else relies on that."""
-    copies = Copy.objects.filter(backup__database=database, storage__removed_at=None)
-    copies = copies.exclude(state__in=(CopyState.EXPIRING, CopyState.DELETED))
-    return copies.select_related("backup__schedule", "storage__retention").defer("backup__facts", "backup__origin")
+def _copies(database: Database) -> list[Copy]:
+    """What is there or waited for; removed storages keep what they have, and nothing else relies on that.
+
+    There may be ten thousand: what many share is read once.
+    """
+    rows = Copy.objects.filter(backup__database=database, storage__removed_at=None).select_related("backup")
+    rows = rows.exclude(state__in=(CopyState.EXPIRING, CopyState.DELETED))
+    copies = list(rows.defer("message", "recipients", "backup__facts", "backup__origin").order_by())
+    storages = Storage.objects.select_related("retention").in_bulk({copy.storage_id for copy in copies})
+    schedules = Schedule.objects.in_bulk({copy.backup.schedule_id for copy in copies} - {None})
+    for copy in copies:
+        copy.storage, copy.backup.database = storages[copy.storage_id], database
+        copy.backup.schedule = schedules[copy.backup.schedule_id] if copy.backup.schedule_id else None
+    return copies
 
 
 def _group(copy: Copy) -> Group:

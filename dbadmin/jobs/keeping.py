@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from dbadmin import audit
 from dbadmin.backups import expire, reconcile
-from dbadmin.choices import ACTIVE_STATES, CopyState, JobKind
+from dbadmin.choices import ACTIVE_STATES, JobKind
 from dbadmin.exceptions import Refused
 from dbadmin.jobs.queue import enqueue
 from dbadmin.models import Copy, Database, Job
@@ -50,26 +51,31 @@ def look_into_storages(job: Job, progress: Progress) -> Text:
 
 
 def ask_for_keeping(now: datetime) -> list[Job]:
-    """Queue, once a day for each database: what retention releases, and the look into its storages."""
-    left_over = Copy.objects.filter(backup__database=OuterRef("pk"), state=CopyState.EXPIRING, storage__removed_at=None)
-    expiring = ~_recent(JobKind.EXPIRE, now - DAILY) | (Exists(left_over) & ~_recent(JobKind.EXPIRE, now - LEFT_OVER))
+    """Queue, once a day for each database: what retention releases, and the look into its storages.
+
+    A constant number of queries when nothing is due.
+    """
+    expiring = expire.in_need(_not_since(JobKind.EXPIRE, now - DAILY))
+    left_over = _not_since(JobKind.EXPIRE, now - LEFT_OVER).filter(pk__in=expire.left_over())
     copied = Exists(Copy.objects.filter(backup__database=OuterRef("pk"), storage__removed_at=None))
-    looking = Database.objects.registered().filter(copied & ~_recent(JobKind.RECONCILE, now - DAILY))
-    return [*_ask(JobKind.EXPIRE, expire.in_need().filter(expiring)), *_ask(JobKind.RECONCILE, looking)]
+    looking = _not_since(JobKind.RECONCILE, now - DAILY).filter(copied)
+    due = {database.pk: database for database in (*expiring, *left_over)}
+    return [*_ask(JobKind.EXPIRE, due.values()), *_ask(JobKind.RECONCILE, looking)]
 
 
 def ask_to_expire(database: Database) -> None:
     """Queue it where a retention applies; call it after a backup."""
-    _ask(JobKind.EXPIRE, expire.in_need().filter(pk=database.pk))
+    _ask(JobKind.EXPIRE, expire.in_need(Database.objects.filter(pk=database.pk)))
 
 
-def _recent(kind: JobKind, since: datetime) -> Exists:
-    """Whether such a job was asked for since, or is active."""
+def _not_since(kind: JobKind, since: datetime) -> QuerySet[Database]:
+    """Databases without such a job since, nor an active one; the index answers that, so it is asked first."""
     jobs = Job.objects.filter(database=OuterRef("pk"), kind=kind)
-    return Exists(jobs.filter(Q(created_at__gt=since) | Q(state__in=ACTIVE_STATES)))
+    due = Database.objects.registered().order_by("pk")
+    return due.filter(~Exists(jobs.filter(created_at__gt=since))).filter(~Exists(jobs.filter(state__in=ACTIVE_STATES)))
 
 
-def _ask(kind: JobKind, databases: QuerySet[Database]) -> list[Job]:
+def _ask(kind: JobKind, databases: Iterable[Database]) -> list[Job]:
     made: list[Job] = []
     for database in databases:
         with contextlib.suppress(Refused):  # removed from the dashboard since
