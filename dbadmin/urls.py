@@ -17,6 +17,7 @@ from dbadmin.views import (
     healthz,
     imports,
     jobs,
+    keys,
     login,
     migrations,
     overview,
@@ -108,6 +109,12 @@ urlpatterns = [
     path("storages/<int:pk>/default/", storage_changes.default, name="storage-default"),
     path("storages/<int:pk>/remove/", storage_changes.remove, name="storage-remove"),
     path("storages/<int:pk>/return/", storage_changes.put_back, name="storage-return"),
+    # Encryption keys
+    path("keys/", keys.keys, name="keys"),
+    path("keys/add/", keys.add, name="key-add"),
+    path("keys/<int:pk>/retire/", keys.retire, name="key-retire"),
+    path("keys/<int:pk>/private/", keys.private, name="key-private"),
+    path("keys/recovery-kit/", keys.recovery_kit, name="recovery-kit"),
     # Jobs
     path("jobs/", jobs.jobs, name="jobs"),
     path("jobs/<int:pk>/", jobs.job, name="job"),

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from dbadmin.models import Assertion, Comparison, Drill, Import, Restore
+from dbadmin.models import Assertion, Comparison, Drill, EncryptionKey, Import, Restore
 from dbadmin.roles import ROLES
 from tests.factories import make_backup, make_database, make_job, make_retention, make_schedule, make_worker
 
@@ -62,6 +62,11 @@ NEEDED = {
     "import-choose": "run_restore",
     "import": "run_restore",
     "import-start": "run_restore",
+    "keys": "view_encryptionkey",
+    "key-add": "add_encryptionkey",
+    "key-retire": "change_encryptionkey",
+    "key-private": "change_encryptionkey",
+    "recovery-kit": "change_encryptionkey",
     "schedules": "view_schedule",
     "schedule": "view_schedule",
     "schedule-add": "add_schedule",
@@ -139,6 +144,7 @@ def paths(db: None) -> dict[str, str]:
         "drill": drill.pk,
         "assertion": assertion.pk,
         "storage": backup.storage_id,
+        "key": EncryptionKey.objects.create(name="key", recipient="age1key").pk,
         "schedule": make_schedule().pk,
         "retention": make_retention().pk,
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 from dbadmin.archives.manifest import ARCHIVE_NAME, Manifest
 from dbadmin.backups import spool
+from dbadmin.backups.keys import names, needed
 from dbadmin.backups.reading import read, require_stored, trusted_manifest
 from dbadmin.backups.restore import new_target
 from dbadmin.choices import BackupState, EngineName, Scope, Verdict
@@ -94,6 +95,13 @@ class Looking:
     def archive(self) -> Item:
         """It has to be there, whole and the catalogue's."""
         require_stored(self.backup)
+        if missing := needed(self.backup):
+            return Item(
+                name=Text(""),
+                verdict=Verdict.UNKNOWN,
+                message=Text("It is encrypted, and its private key is not here: {keys}.", keys=names(missing)),
+                hint=Text("Choose the key file below; the archive is looked at before anything is touched."),
+            )
         self.manifest = read(self.backup, self._whole, marking=False)
         return ok(Text("It is in its storage, as long as it was, with a manifest that belongs to it."))
 

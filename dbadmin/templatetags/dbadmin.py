@@ -51,7 +51,7 @@ SECTIONS = (
         ("backup", "restore", "comparison", "drill"),
     ),
     Section("schedules", "calendar", gettext_lazy("Schedules"), "dbadmin.view_schedule", ("schedule", "retention")),
-    Section("storages", "server", gettext_lazy("Storages"), "dbadmin.view_storage", ("storage",)),
+    Section("storages", "server", gettext_lazy("Storages"), "dbadmin.view_storage", ("storage", "key", "recovery")),
     Section("jobs", "list-check", gettext_lazy("Jobs"), "dbadmin.view_job", ("job", "worker")),
     Section("health", "heartbeat", gettext_lazy("Health"), "dbadmin.view_finding", ("health",)),
     Section("migrations", "versions", gettext_lazy("Migrations"), "dbadmin.view_appliedmigration", ("migration",)),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from dbadmin.archives.manifest import ARCHIVE_NAME, Member
 from dbadmin.backups.naming import original_name
 from dbadmin.choices import EngineName
-from dbadmin.models import Backup, Restore
+from dbadmin.models import Backup, Copy, Restore
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,19 @@ def _unpacked(backup: Backup) -> Iterator[Step]:
             _("Go to the archive. (Or download it, and rename it to backup.tar.)"),
             f"cd {shlex.quote(f'{path}/{backup.key}')}",
         )
+    if is_encrypted(backup):
+        yield Step(
+            _("Decrypt it with the private key, which the Recovery Kit has."),
+            f"age --decrypt --identity key.txt --output {ARCHIVE_NAME} {ARCHIVE_NAME}.age",
+        )
     yield Step(_("Check it: the answer has to be “OK”."), f"echo '{backup.sha256}  {ARCHIVE_NAME}' | sha256sum --check")
     yield Step(_("Unpack it."), f"tar -xf {ARCHIVE_NAME}")
+
+
+def is_encrypted(backup: Backup) -> bool:
+    """Say whether the copy that is read is encrypted."""
+    copies = Copy.objects.filter(backup=backup, storage=backup.storage)
+    return bool(copies.values_list("recipients", flat=True).first())
 
 
 def _postgresql(backup: Backup, members: set[str]) -> Iterator[Step]:

@@ -22,6 +22,7 @@ from dbadmin.models import Backup, Database, Restore
 from dbadmin.views.access import requires
 from dbadmin.views.byhand import connect_command
 from dbadmin.views.failures import failed
+from dbadmin.views.offering import offered_identities
 
 
 @requires("dbadmin.run_restore")
@@ -84,12 +85,14 @@ def _start(request: HttpRequest, backup: Backup) -> HttpResponse:
         params["from_storage"] = chosen.pk
     try:
         new_target(backup, server, target, anywhere=False)  # say it here, not in a job that fails a moment later
+        identities = offered_identities(request, JobKind.RESTORE, params)
         job, _is_new = enqueue(
             JobKind.RESTORE,
             backup.database,
             actor=audit.from_request(request),
             params=params,
             reason=request.POST.get("reason", ""),
+            identities=identities,
         )
     except DbadminError as error:
         return failed(request, error, back_to=f"{request.path}?{_asked(form)}")

@@ -16,6 +16,7 @@ from dbadmin.exceptions import DbadminError
 from dbadmin.jobs.queue import enqueue
 from dbadmin.models import Database
 from dbadmin.views.failures import failed
+from dbadmin.views.offering import offered_identities
 
 
 def start_one(
@@ -26,10 +27,16 @@ def start_one(
     params: Mapping[str, Any] | None = None,
     back_to: str = "",
 ) -> HttpResponse:
-    """Go to the new job, or to the one of this kind that is already under way; back with a sentence when refused."""
+    """Go to the new job, or to the one of this kind that is already under way; back with a sentence when refused.
+
+    A key file that came with the form is offered to the job; a backup that needs one is refused without it.
+    """
     reason = request.POST.get("reason", "")
     try:
-        job, is_new = enqueue(kind, database, actor=audit.from_request(request), params=params, reason=reason)
+        identities = offered_identities(request, kind, params or {})
+        job, is_new = enqueue(
+            kind, database, actor=audit.from_request(request), params=params, reason=reason, identities=identities
+        )
     except DbadminError as error:
         return failed(request, error, back_to=back_to or database.get_absolute_url())
     if not is_new:

@@ -14,6 +14,7 @@ from dbadmin.exceptions import UsageError
 from dbadmin.facts import Difference
 from dbadmin.jobs.foreground import work_on
 from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand, find_database
+from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import job_row, require
 from dbadmin.models import Assertion, Backup, Drill, Job
@@ -44,6 +45,7 @@ class Command(VerbCommand):
         kind.add_argument("--partial", dest="kind", action="store_const", const=DrillKind.PARTIAL.value)
         parser.add_argument("--tables", default="", metavar="A,B", help="of a partial drill; some by chance without")
         parser.set_defaults(kind=None)
+        add_key_file(parser)
 
     def do_run(self, options: dict[str, Any]) -> Outcome:
         """Drill here and say how it ended."""
@@ -52,7 +54,12 @@ class Command(VerbCommand):
         kind = options["kind"] or (DrillKind.PARTIAL if tables else DrillKind.FULL).value
         params = {"backup": backup.pk, "kind": kind} | ({"tables": tables} if tables else {})
         job = work_on(
-            JobKind.DRILL, backup.database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr)
+            JobKind.DRILL,
+            backup.database,
+            actor=audit.from_shell(),
+            params=params,
+            echo=for_stream(sys.stderr),
+            identities=identities(options),
         )
         row = Drill.objects.filter(job=job).select_related("backup__database").first()
         is_proven = row is not None and row.state == DrillState.PROVEN

@@ -18,6 +18,7 @@ from dbadmin.exceptions import Refused, UsageError
 from dbadmin.jobs.foreground import work_on
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand, find_database
 from dbadmin.management.importing import import_file
+from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import clock, find_storage, job_row, require, restore_row
 from dbadmin.models import Backup, Database, Job, Restore
@@ -56,10 +57,9 @@ class Command(VerbCommand):
         parser.add_argument(
             "--without-safety-backup", action="store_true", help="go on when what is replaced cannot be backed up"
         )
-        parser.add_argument(
-            "--storage", metavar="NAME", help="read the copy there (default: any that can be read)"
-        )
+        parser.add_argument("--storage", metavar="NAME", help="read the copy there (default: any that can be read)")
         parser.add_argument("--no-owner", action="store_true", help="leave owners and grants out")
+        add_key_file(parser)
 
     def do_run(self, options: dict[str, Any]) -> Outcome:
         """Restore here; exit code 1 when the copy differs."""
@@ -89,6 +89,7 @@ class Command(VerbCommand):
             }
             | _from(backup),
             echo=for_stream(sys.stderr),
+            identities=identities(options),
         )
         return _outcome(job)
 
@@ -136,7 +137,7 @@ def _replace(backup: Backup, database: Database, options: dict[str, Any]) -> Job
         "keep_owners": not options["no_owner"],
         "without_safety": options["without_safety_backup"],
     } | _from(backup)
-    return work_on(JobKind.RESTORE, database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr))
+    return _work(database, params, options)
 
 
 def _bring_tables(backup: Backup, database: Database, options: dict[str, Any]) -> Job:
@@ -147,11 +148,22 @@ def _bring_tables(backup: Backup, database: Database, options: dict[str, Any]) -
         _require_confirmed(database, options["confirm"])
         params |= in_place(database, tables, keep_hours=max(1, options["keep_hours"]))
         params["without_safety"] = options["without_safety_backup"]
-    return work_on(JobKind.RESTORE, database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr))
+    return _work(database, params, options)
 
 
 def _from(backup: Backup) -> dict[str, int]:
     return {"from_storage": backup.read_from.pk} if backup.read_from else {}
+
+
+def _work(database: Database, params: dict[str, Any], options: dict[str, Any]) -> Job:
+    return work_on(
+        JobKind.RESTORE,
+        database,
+        actor=audit.from_shell(),
+        params=params,
+        echo=for_stream(sys.stderr),
+        identities=identities(options),
+    )
 
 
 def _require_confirmed(database: Database, typed: str | None) -> None:

@@ -1,0 +1,164 @@
+"""The Recovery Kit: one text to print or keep elsewhere, with which everything comes back, also without dbadmin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from django.db.models import Max
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+import dbadmin
+from dbadmin import crypto
+from dbadmin.choices import BackupState, CopyState, EngineName
+from dbadmin.models import Backup, Copy, Database, EncryptionKey, Storage
+from dbadmin.templatetags.storages import kind_label
+
+WIDTH = 100
+DECRYPT = "age -d -i key.txt backup.tar.age | tar -xf -"
+READ_MANIFEST = "age -d -i key.txt manifest.json.age > manifest.json"
+CHECK = "age -d -i key.txt backup.tar.age | sha256sum"
+POSTGRESQL = """psql --quiet --file=globals.sql postgres
+createdb NAME
+pg_restore --format=directory --jobs=2 --dbname=NAME dump"""
+SQLITE = "zstd -d database.sqlite3.zst -o restored.sqlite3"
+RECOVER = "python manage.py recover --storage ADDRESS --key-file key.txt"
+
+
+def kit(*, with_secrets: bool) -> str:
+    """Return the kit in the active language. Without ``with_secrets`` it holds nothing that opens or reaches anything.
+
+    With them: every private key of this server, and the key of the catalogue's stored passwords.
+    """
+    sections = (
+        _head(with_secrets),
+        _databases(),
+        _storages(),
+        _keys(with_secrets),
+        _by_hand(),
+        _dashboard(with_secrets),
+    )
+    return "\n".join(line for section in sections for line in section) + "\n"
+
+
+def key_file(key: EncryptionKey, identity: str) -> str:
+    """Return a private key as a file that age reads."""
+    comments = (key.name, f"created: {key.created_at:%Y-%m-%dT%H:%M:%SZ}", f"public key: {key.recipient}")
+    return "".join(f"# {line}\n" for line in comments) + identity.strip() + "\n"
+
+
+def _head(with_secrets: bool) -> Iterator[str]:
+    yield _("dbadmin Recovery Kit")
+    yield "=" * WIDTH
+    yield _("Made {time} by dbadmin {version}.").format(
+        time=f"{timezone.now():%Y-%m-%d %H:%M} UTC", version=dbadmin.__version__
+    )
+    if with_secrets:
+        yield _("IT HOLDS PRIVATE KEYS. Print it, or keep it where only those may look who may read every backup.")
+    else:
+        yield _("It holds no private key and no password; keep those elsewhere, too.")
+    yield _("Keep it away from the machine that dbadmin runs on. Make a new one when keys or storages change.")
+
+
+def _databases() -> Iterator[str]:
+    yield from _title(_("1. What is backed up, and where its newest backup lies"))
+    newest = _newest()
+    for database in Database.objects.registered().select_related("application"):
+        yield f"{database.application} / {database} ({database.get_engine_display()})"
+        backup = newest.get(database.pk)
+        if backup is None:
+            yield "    " + _("There is no backup yet.")
+            continue
+        yield f"    {backup.finished_at:%Y-%m-%d %H:%M} UTC  {backup.key}/"
+        yield "    SHA-256 backup.tar: " + backup.sha256
+        for copy in backup.copies.all():
+            if copy.state == CopyState.STORED:
+                yield (
+                    "    → " + copy.storage.name + (f"  (age: {', '.join(copy.recipients)})" if copy.recipients else "")
+                )
+
+
+def _newest() -> dict[int, Backup]:
+    available = Backup.objects.filter(state=BackupState.AVAILABLE).order_by()
+    ids = available.values("database").annotate(newest=Max("pk")).values("newest")
+    found = Backup.objects.filter(pk__in=ids).defer("facts", "origin").prefetch_related("copies__storage")
+    return {backup.database_id: backup for backup in found}
+
+
+def _storages() -> Iterator[str]:
+    yield from _title(_("2. Storages"))
+    for storage in Storage.objects.registered().prefetch_related("keys"):
+        yield f"{storage.name} ({kind_label(storage)})"
+        for name, value in sorted(storage.settings.items()):
+            if value not in ("", None, [], False):
+                yield f"    {name}: {value}"
+        if storage.encrypted_secrets:
+            yield "    " + _("Its password or token is not in this kit; the provider issues another one.")
+        names = ", ".join(key.name for key in storage.keys.all())
+        yield "    " + (_("Encrypted for: {names}").format(names=names) if names else _("New archives are in clear."))
+
+
+def _keys(with_secrets: bool) -> Iterator[str]:
+    yield from _title(_("3. Keys of the archives"))
+    needed = _sealed_for()
+    keys = list(EncryptionKey.objects.all())
+    if not keys and not needed:
+        yield _("No archive is encrypted.")
+    for key in keys:
+        yield f"{key.name}" + (_(" (retired; needed for older archives)") if key.retired_at else "")
+        yield "    " + _("public key:") + f" {key.recipient}"
+        if not key.encrypted_identity:
+            yield "    " + _(
+                "The private key is NOT on this server. It is in the file you were given: write here where."
+            )
+        elif with_secrets:
+            yield "    " + _("private key; save these lines as key.txt:")
+            yield key_file(key, key.identity)
+        else:
+            yield "    " + _("The private key is on the server of dbadmin, and not in this kit.")
+    for recipient in sorted(needed - {key.recipient for key in keys}):
+        yield _("Archives are also encrypted for a key that dbadmin does not know: {key}").format(key=recipient)
+
+
+def _sealed_for() -> set[str]:
+    lists = Copy.objects.filter(state=CopyState.STORED).exclude(recipients=[]).values_list("recipients", flat=True)
+    return {recipient for recipients in lists.iterator() for recipient in recipients}
+
+
+def _by_hand() -> Iterator[str]:
+    yield from _title(_("4. Restoring without dbadmin"))
+    yield _("A backup is a folder of its storage with backup.tar and manifest.json; encrypted ones end with .age.")
+    yield _("Get the folder, then, with the private key in key.txt (program: age, or rage):")
+    yield from _commands(DECRYPT, READ_MANIFEST)
+    yield _("In clear:")
+    yield from _commands("tar -xf backup.tar")
+    yield _("This has to print archive_sha256 of the manifest:")
+    yield from _commands(CHECK)
+    engines = set(Database.objects.registered().values_list("engine", flat=True))
+    if EngineName.POSTGRESQL in engines:
+        yield _("PostgreSQL; pg_restore of the version that is client_version in the manifest, or a later one:")
+        yield from _commands(*POSTGRESQL.splitlines())
+    if EngineName.SQLITE in engines:
+        yield _("SQLite:")
+        yield from _commands(SQLITE)
+    if EngineName.FILES in engines:
+        yield _("Files are below files/, as they were.")
+
+
+def _dashboard(with_secrets: bool) -> Iterator[str]:
+    yield from _title(_("5. Bringing dbadmin itself back on an empty machine"))
+    yield _("Install dbadmin, set the key of its stored passwords, and point it at a storage:")
+    yield from _commands("export DBADMIN_ENCRYPTION_KEY=…", RECOVER)
+    if with_secrets:
+        yield "DBADMIN_ENCRYPTION_KEY=" + ",".join(crypto.keys())
+    else:
+        yield _("DBADMIN_ENCRYPTION_KEY is in the home folder (encryption_key) or in the environment of dbadmin.")
+        yield _("Without it the archives still come back; passwords of databases and storages are entered again.")
+
+
+def _title(words: str) -> Iterable[str]:
+    return ("", words, "-" * WIDTH)
+
+
+def _commands(*lines: str) -> Iterable[str]:
+    return ("", *(f"    {line}" for line in lines), "")

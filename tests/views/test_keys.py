@@ -1,0 +1,208 @@
+"""The pages of encryption keys and the Recovery Kit: a private key is shown once, and to nobody else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from dbadmin import crypto
+from dbadmin.archives.age import new_identity
+from dbadmin.backups.take import take_backup
+from dbadmin.jobs.queue import identities_of
+from dbadmin.models import AuditEvent, Backup, EncryptionKey, Job
+from dbadmin.progress import Silent
+from tests.factories import make_storage
+from tests.sqlite_file import make_sqlite_file, sqlite_database
+
+PASSWORD = "correct horse battery"
+
+
+def file_of(*identities: str) -> SimpleUploadedFile:
+    return SimpleUploadedFile("key.txt", "\n".join(identities).encode())
+
+
+def make_key(name: str = "key", *, private: bool = True, **fields: Any) -> tuple[EncryptionKey, str]:
+    identity, recipient = new_identity()
+    key = EncryptionKey(name=name, recipient=recipient, **fields)
+    key.identity = identity if private else ""
+    key.save()
+    return key, identity
+
+
+@pytest.fixture
+def sealed(db: None, tmp_path: Path) -> tuple[Backup, str]:
+    """A backup that this server cannot read, and the private key that opens it."""
+    key, identity = make_key("only mine", private=False)
+    storage = make_storage(tmp_path / "archives")
+    storage.keys.add(key)
+    database = sqlite_database(make_sqlite_file(tmp_path / "shop.db"), slug="shop")
+    return take_backup(database=database, storages=[storage], scope="full", progress=Silent()), identity
+
+
+@pytest.mark.parametrize(("how", "kept"), [("kept", True), ("once", False)])
+def test_a_new_pair_is_shown_once(how: str, kept: bool, admin: Client) -> None:
+    page = admin.post("/keys/add/", {"name": "first", "how": how})
+    key = EncryptionKey.objects.get()
+    identity = re.findall(r"AGE-SECRET-KEY-1[0-9A-Z]+", page.content.decode())[0]
+    assert "no-store" in page.headers["Cache-Control"]
+    assert key.identity == (identity if kept else "")
+    others = b"".join(admin.get(path).content for path in ("/keys/", f"/keys/{key.pk}/private/", "/keys/recovery-kit/"))
+    assert b"AGE-SECRET-KEY" not in others
+    assert "AGE-SECRET-KEY" not in repr(list(AuditEvent.objects.values())) + repr(key)
+
+
+def test_halves_from_elsewhere_are_taken(admin: Client) -> None:
+    identity, recipient = new_identity()
+    admin.post("/keys/add/", {"name": "public", "how": "public", "public": recipient})
+    other, _other_recipient = new_identity()
+    admin.post("/keys/add/", {"name": "private", "how": "private", "key_file": file_of(other)})
+    assert [key.identity for key in EncryptionKey.objects.order_by("pk")] == ["", other]
+    public = EncryptionKey.objects.get(name="public")
+    page = admin.post(f"/keys/{public.pk}/private/", {"key_file": file_of(other)}, follow=True)
+    assert "holds another key" in page.content.decode()
+    admin.post(f"/keys/{public.pk}/private/", {"key_file": file_of(other, identity)})
+    public.refresh_from_db()
+    assert public.identity == identity
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"how": "public", "public": "junk"},
+        {"how": "public"},
+        {"how": "public", "public": "AGE-SECRET-KEY-1JUNK"},
+        {"how": "private"},
+        {"how": "private", "key_file": SimpleUploadedFile("k", b"")},
+        {"how": "private", "key_file": SimpleUploadedFile("k", b"junk \xff")},
+        {"how": "nothing"},
+    ],
+)
+def test_junk_is_refused_in_words(sent: dict[str, Any], admin: Client) -> None:
+    page = admin.post("/keys/add/", sent | {"name": "junk"})
+    assert page.status_code == 422
+    assert not EncryptionKey.objects.exists()
+
+
+def test_the_same_key_is_not_taken_twice(admin: Client) -> None:
+    key, _identity = make_key()
+    page = admin.post("/keys/add/", {"name": "again", "how": "public", "public": key.recipient})
+    assert "here already" in page.content.decode()
+
+
+def test_the_only_key_of_a_storage_is_not_retired(admin: Client) -> None:
+    key, _identity = make_key()
+    storage = make_storage()
+    storage.keys.add(key)
+    page = admin.post(f"/keys/{key.pk}/retire/", follow=True)
+    assert "only key" in page.content.decode()
+    storage.keys.add(make_key("second")[0])
+    admin.post(f"/keys/{key.pk}/retire/")
+    key.refresh_from_db()
+    assert key.retired_at
+    admin.post(f"/keys/{key.pk}/retire/")
+    key.refresh_from_db()
+    assert not key.retired_at
+
+
+def test_a_private_half_goes_only_when_the_name_is_typed(admin: Client) -> None:
+    key, _identity = make_key()
+    admin.post(f"/keys/{key.pk}/private/", {"confirm": "another"})
+    key.refresh_from_db()
+    assert key.identity
+    admin.post(f"/keys/{key.pk}/private/", {"confirm": "key"})
+    key.refresh_from_db()
+    assert not key.identity
+    assert AuditEvent.objects.filter(action="key.remove_private", object_label="key").exists()
+
+
+def test_a_viewer_and_an_operator_see_no_keys(viewer: Client, operator: Client) -> None:
+    key, _identity = make_key()
+    for client in (viewer, operator):
+        for path in ("/keys/", "/keys/add/", f"/keys/{key.pk}/private/", "/keys/recovery-kit/"):
+            assert client.get(path).status_code == 403
+
+
+def test_the_kit_tells_everything_but_secrets(admin: Client, sealed: tuple[Backup, str]) -> None:
+    backup, _identity = sealed
+    kept, identity = make_key("kept")
+    backup.storage.secrets = {"token": "of the storage"}
+    backup.storage.save()
+    text = admin.post("/keys/recovery-kit/").content.decode()
+    for wanted in (backup.key, backup.sha256, backup.storage.name, kept.recipient, "age -d -i key.txt", "only mine"):
+        assert wanted in text
+    for secret in (identity, *crypto.keys(), "of the storage"):
+        assert secret not in text + admin.get("/keys/recovery-kit/").content.decode()
+    event = AuditEvent.objects.get(action="recovery_kit.download")
+    assert event.details == {"with_secrets": False}
+
+
+def test_secrets_are_in_the_kit_only_after_the_password(admin: Client) -> None:
+    _kept, identity = make_key("kept")
+    wrong = admin.post("/keys/recovery-kit/", {"with_secrets": "on", "password": "guess"}, follow=True)
+    assert identity not in wrong.content.decode()
+    assert AuditEvent.objects.filter(action="login.failed").count() == 1
+    assert not AuditEvent.objects.filter(action="recovery_kit.download").exists()
+    right = admin.post("/keys/recovery-kit/", {"with_secrets": "on", "password": PASSWORD})
+    text = right.content.decode()
+    assert identity in text
+    assert "DBADMIN_ENCRYPTION_KEY=" + crypto.keys()[0] in text
+    assert "attachment" in right.headers["Content-Disposition"]
+    assert "no-store" in right.headers["Cache-Control"]
+    assert AuditEvent.objects.get(action="recovery_kit.download").details == {"with_secrets": True}
+
+
+def test_ten_wrong_passwords_shut_the_kit(admin: Client) -> None:
+    _kept, identity = make_key("kept")
+    for _guess in range(10):
+        admin.post("/keys/recovery-kit/", {"with_secrets": "on", "password": "guess"})
+    page = admin.post("/keys/recovery-kit/", {"with_secrets": "on", "password": PASSWORD}, follow=True)
+    assert identity not in page.content.decode()
+
+
+def test_a_restore_asks_for_the_key_file_and_takes_it(admin: Client, sealed: tuple[Backup, str]) -> None:
+    backup, identity = sealed
+    looked = admin.get(f"/backups/{backup.pk}/restore/", {"server": "shop", "target": "copy.db"})
+    assert b'name="key_file"' in looked.content
+    asked = {"server": "shop", "target": "copy.db"}
+    path = f"/backups/{backup.pk}/restore/"
+    for sent in ({}, {"key_file": file_of("junk")}, {"key_file": file_of(new_identity()[0])}):
+        admin.post(path, asked | sent)
+        assert not Job.objects.exists()
+    admin.post(path, asked | {"key_file": file_of(identity)})
+    job = Job.objects.get()
+    assert identities_of(job) == (identity,)
+    assert identity not in job.encrypted_identities + repr(job.params) + repr(list(AuditEvent.objects.values()))
+    assert identity not in admin.get(f"/jobs/{job.pk}/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("replace", {"database": "shop", "keep_hours": "1", "confirm": "shop"}),
+        ("tables", {"tables": ["releases"]}),
+        ("compare", {"with": "live"}),
+        ("drill", {}),
+    ],
+)
+def test_other_pages_refuse_without_it(
+    path: str, sent: dict[str, Any], admin: Client, sealed: tuple[Backup, str]
+) -> None:
+    backup, identity = sealed
+    sent = sent | ({"confirm": backup.database.name} if "confirm" in sent else {})
+    if "tables" in sent:
+        sent["tables"] = list(backup.measured().tables)
+    admin.post(f"/backups/{backup.pk}/{path}/", sent)
+    assert not Job.objects.exists()
+    admin.post(f"/backups/{backup.pk}/{path}/", sent | {"key_file": file_of(identity)})
+    assert identities_of(Job.objects.get()) == (identity,)
+
+
+def test_the_page_of_a_backup_asks_for_the_key(admin: Client, sealed: tuple[Backup, str]) -> None:
+    page = admin.get(f"/backups/{sealed[0].pk}/").content.decode()
+    assert "only mine" in page
+    assert 'name="key_file"' in page
