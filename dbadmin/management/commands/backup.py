@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dbadmin import audit
+from dbadmin.archives.encryption import offered
 from dbadmin.backups.missing import ask_for
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import ComparisonState, JobKind, JobState, Scope
@@ -17,6 +18,7 @@ from dbadmin.jobs.queue import enqueue
 from dbadmin.management.command import CRITICAL, DONE, UNKNOWN, WARNING, Outcome, VerbCommand, find_database
 from dbadmin.management.comparisons import comparison_lines, comparison_row
 from dbadmin.management.keeping import KEEPING, KeepingVerbs
+from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import backup_line, backup_row, copy_line, copy_row, find_storage, job_row, require
 from dbadmin.models import Backup, Comparison, Copy, Database, Job, Storage
@@ -105,12 +107,14 @@ class Command(KeepingVerbs, VerbCommand):
         """Add which."""
         parser.add_argument("id", type=int)
         parser.add_argument("--storage", metavar="NAME", help="only the copy there (default: every copy)")
+        add_key_file(parser)
 
     def do_verify(self, options: dict[str, Any]) -> Outcome:
         """Re-read every copy of the archive, or one."""
         backup = require(Backup.objects.listed(), options["id"], what=Text("backup"))
         copy = _copy(backup, find_storage(options["storage"])) if options["storage"] else None
-        verify_backup(backup, for_stream(sys.stderr), copy=copy)
+        with offered(identities(options)):
+            verify_backup(backup, for_stream(sys.stderr), copy=copy)
         return Outcome(results=[backup_row(backup)], lines=[f"{backup}: every byte is as it was stored."])
 
     def add_copy(self, parser: ArgumentParser) -> None:
@@ -139,13 +143,19 @@ class Command(KeepingVerbs, VerbCommand):
         parser.add_argument("id", type=int)
         parser.add_argument("--with", default="live", metavar="ID|live", help="default: the live database, now")
         parser.add_argument("--quick", action="store_true", help="numbers of rows, sequences and schema; no rows")
+        add_key_file(parser)
 
     def do_compare(self, options: dict[str, Any]) -> Outcome:
         """Compare here."""
         backup = require(Backup.objects.listed(), options["id"], what=Text("backup"))
         params = {"backup": backup.pk, "content": not options["quick"]} | _other(options["with"])
         job = work_on(
-            JobKind.COMPARE, backup.database, actor=audit.from_shell(), params=params, echo=for_stream(sys.stderr)
+            JobKind.COMPARE,
+            backup.database,
+            actor=audit.from_shell(),
+            params=params,
+            echo=for_stream(sys.stderr),
+            identities=identities(options),
         )
         row = Comparison.objects.select_related("left", "right").filter(job=job).first()
         return Outcome(
