@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
+from functools import cached_property
 
 from django.db import transaction
 from django.utils.functional import Promise
@@ -22,8 +22,9 @@ from dbadmin.text import Text
 
 # A page is for reading; whoever has more databases chooses one.
 MOST_DATABASES = 40
+MOST_LANES = 10
 MOST_ROWS = 100
-MOST_DOTS = 500
+MOST_DOTS = 300
 # What differs from copy to copy in a reason is left out where copies are counted by their reasons.
 IN_GENERAL: dict[str, Promise] = {
     "The newest of the hour {hour}.": gettext_lazy("The newest of an hour."),
@@ -55,9 +56,16 @@ class Lane:
     storage: Storage
     copies: list[Judged]
     rows: list[Judged]
-    picture: SafeString
+    now: datetime
 
     @property
+    def picture(self) -> SafeString:
+        """One dot per copy, by its age."""
+        words = _("{keep} copies stay and {go} go, by their age; the newest is at the right.")
+        points = [_dot(judged, self.now) for judged in self.copies[:MOST_DOTS]]
+        return dots(points, words.format(keep=len(self.copies) - self.going, go=self.going))
+
+    @cached_property
     def going(self) -> int:
         """How many would go."""
         return sum(not judged.keep for judged in self.copies)
@@ -79,20 +87,25 @@ class Outlook:
 
     lanes: list[Lane] = field(default_factory=list)
     is_narrowed: bool = False
-    has_more_databases: bool = False
+    has_more: bool = False
     is_trial: bool = False
 
     @property
+    def shown(self) -> list[Lane]:
+        """As many as fit a page; the others are counted only."""
+        return self.lanes[:MOST_LANES]
+
+    @cached_property
     def copies(self) -> list[Judged]:
         """All that are judged by it."""
         return [judged for lane in self.lanes for judged in lane.copies]
 
-    @property
+    @cached_property
     def going(self) -> list[Judged]:
         """Those that would go."""
         return [judged for judged in self.copies if not judged.keep]
 
-    @property
+    @cached_property
     def postponed(self) -> list[Judged]:
         """Those that stay only for now."""
         return [judged for judged in self.copies if _is_for_now(judged)]
@@ -105,8 +118,10 @@ class Outlook:
     @property
     def why(self) -> list[tuple[str, int]]:
         """The reasons why copies stay, and how many each keeps; one copy may have several."""
-        said = (_in_general(reason) for each in self.copies if each.keep for reason in each.reasons)
-        return Counter(said).most_common()
+        reasons = [reason for each in self.copies if each.keep for reason in each.reasons]
+        words = {_kind_of(reason): reason for reason in reasons}
+        counted = Counter(map(_kind_of, reasons)).most_common()
+        return [(str(IN_GENERAL.get(kind[0]) or words[kind]), n) for kind, n in counted]
 
 
 def outlook(retention: Retention, *, now: datetime, database: str = "", show: str = "") -> Outlook:
@@ -125,7 +140,7 @@ def outlook(retention: Retention, *, now: datetime, database: str = "", show: st
     return Outlook(
         lanes=_lanes(mine, {each.database.pk: each.database for each in judgements}, now=now, show=show),
         is_narrowed=bool(database),
-        has_more_databases=len(found) > MOST_DATABASES,
+        has_more=len(found) > MOST_DATABASES,
         is_trial=is_trial,
     )
 
@@ -174,17 +189,10 @@ def _lanes(copies: Iterable[Judged], databases: dict[int, Database], *, now: dat
             storage=storage,
             copies=found,
             rows=[judged for judged in found if judged.keep in wanted],
-            picture=_picture(found, now),
+            now=now,
         )
         for (pk, storage), found in grouped.items()
     ]
-
-
-def _picture(copies: list[Judged], now: datetime) -> SafeString:
-    going = sum(not judged.keep for judged in copies)
-    words = _("{keep} copies stay and {go} go, by their age; the newest is at the right.")
-    points = [_dot(judged, now) for judged in islice(copies, MOST_DOTS)]
-    return dots(points, words.format(keep=len(copies) - going, go=going))
 
 
 def _dot(judged: Judged, now: datetime) -> Dot:
@@ -198,5 +206,8 @@ def _dot(judged: Judged, now: datetime) -> Dot:
     )
 
 
-def _in_general(reason: Text) -> str:
-    return str(IN_GENERAL.get(reason.msgid) or reason)
+def _kind_of(reason: Text) -> tuple[str, frozenset[tuple[str, str]]]:
+    """Return what is the same for all copies that stay for the same reason."""
+    if reason.msgid in IN_GENERAL:
+        return reason.msgid, frozenset()
+    return reason.msgid, frozenset((name, str(value)) for name, value in reason.params.items())

@@ -22,6 +22,7 @@ from dbadmin.timetable.words import TEMPLATES, sentence
 
 MOMENTS = 14
 NAMED = 3
+MOST_SCHEDULES = 100
 UNMENDED = (RunState.FAILED, RunState.MISSED)
 # The state that stands for a moment is the first of these that any of its databases has.
 COLOURS = {
@@ -110,7 +111,7 @@ def _moment(at: datetime, zone: str, states: Mapping[str, int]) -> Day:
 
 def schedules_of(database: Database) -> list[Schedule]:
     """Return the schedules that a database falls under, the next one first."""
-    rows = Schedule.objects.covering(database)
+    rows = Schedule.objects.covering(database).order_by("-enabled", "next_due_at", "name")[:MOST_SCHEDULES]
     return sorted(rows, key=lambda each: (not each.enabled, each.next_due_at is None, str(each.next_due_at)))
 
 
