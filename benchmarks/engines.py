@@ -85,7 +85,8 @@ class Bench:
 def bench(gigabytes: float) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="dbadmin-bench-") as folder:
         Path(folder).chmod(0o755)
-        programs = fetch.install(16, Path(folder) / "programs")
+        cache = os.environ.get("DBADMIN_TEST_POSTGRESQL")
+        programs = fetch.install(16, Path(cache) if cache else Path(folder) / "programs")
         server = Cluster(folder=Path(folder) / "server", bin_folder=programs, settings=(("max_wal_size", "4GB"),))
         server.start()
         try:

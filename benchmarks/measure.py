@@ -13,9 +13,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Seconds of wall clock, and the largest single process in MB (of the program and all that it waited for)."""
+    """Seconds of wall clock and of CPU, and the largest single process in MB, of the program and all it waited for."""
 
     seconds: float
+    cpu_seconds: float
     peak_mb: float
 
 
@@ -41,7 +42,7 @@ def once(contestant: Contestant) -> Run:
         if status:
             errors.seek(0)
             raise RuntimeError(f"{contestant.name}: {errors.read().decode(errors='replace')[-800:]}")
-    return Run(seconds=seconds, peak_mb=usage.ru_maxrss / 1024)
+    return Run(seconds=seconds, cpu_seconds=usage.ru_utime + usage.ru_stime, peak_mb=usage.ru_maxrss / 1024)
 
 
 def compare(contestants: Sequence[Contestant], *, runs: int) -> list[dict[str, object]]:
@@ -66,8 +67,11 @@ def _row(name: str, runs: Sequence[Run], size: int, baseline: float) -> dict[str
         "seconds": round(median, 2),
         "range": f"{min(seconds):.2f}–{max(seconds):.2f}",
         "ratio": round(median / baseline, 2),
+        "cpu_seconds": round(statistics.median(run.cpu_seconds for run in runs), 2),
         "peak_mb": round(max(run.peak_mb for run in runs)),
         "size_mb": round(size / 1e6),
+        "wall_seconds": median,
+        "size_bytes": size,
     }
 
 
