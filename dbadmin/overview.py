@@ -11,16 +11,17 @@ from django.db.models import Case, OuterRef, QuerySet, Subquery, Value, When
 from django.utils import timezone
 
 from dbadmin.charts import Day
-from dbadmin.choices import BackupState, DrillKind, DrillState, JobKind, JobState, Scope, Verdict
-from dbadmin.models import Application, Backup, CheckResult, Database, Drill, Finding, Job, MigrationStatus
+from dbadmin.choices import BackupState, DrillKind, DrillState, JobKind, JobState, ScheduleKind, Scope, Verdict
+from dbadmin.jobs.schedules import targets
+from dbadmin.models import Application, Backup, CheckResult, Database, Drill, Finding, Job, MigrationStatus, Schedule
 from dbadmin.models.job import WRITERS
 from dbadmin.strips import strips
 
 WORST_FIRST = (Verdict.CRITICAL, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
 UNMENDED = (JobState.FAILED, JobState.ERRORED, JobState.LOST)
 ENDED = (JobState.SUCCEEDED, *UNMENDED)
-# The check that a new backup mends; whether the others are mended is found out by checking again.
-FRESHNESS = "backup_freshness"
+# The checks that a page mends; whether the others are mended is found out by checking again.
+MENDS_FINDING = {"backup_freshness": "backup-run", "schedule": "schedule-add"}
 MENDED_BY: dict[str, str] = {
     JobKind.BACKUP: "backup-run",
     JobKind.HEALTH: "health-run",
@@ -41,6 +42,7 @@ class Row:
     now: datetime
     active: Job | None = None
     restore_seconds: float | None = None
+    next_backup_at: datetime | None = None
 
     @property
     def is_overdue(self) -> bool:
@@ -66,10 +68,10 @@ class Attention:
 
     @property
     def mends_by(self) -> str:
-        """The name of the page whose post mends it; empty where only a person can."""
+        """The name of the page that mends it; empty where only a person can."""
         if self.job:
             return MENDED_BY.get(self.job.kind, "")
-        return "backup-run" if self.finding and self.finding.check_id == FRESHNESS else "health-run"
+        return MENDS_FINDING.get(self.finding.check_id, "health-run") if self.finding else "health-run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,11 +123,12 @@ class Overview:
 
 
 def gather() -> Overview:
-    """Read everything the overview shows. Seven queries, each served by an index."""
+    """Read everything the overview shows. Ten queries, each served by an index."""
     now = timezone.now()
     databases = list(with_newest(Database.objects.registered().select_related("application")))
     active = active_jobs()
     verdicts, heads, days = worst_verdicts(), schema_heads(), strips(now)
+    coming = next_backups()
     by_database = {job.database_id: job for job in active}
     rows = [
         Row(
@@ -138,6 +141,7 @@ def gather() -> Overview:
             now=now,
             active=by_database.get(database.pk),
             restore_seconds=getattr(database, "restore_seconds", None),
+            next_backup_at=coming.get(database.pk),
         )
         for database in databases
     ]
@@ -161,6 +165,14 @@ def active_jobs() -> list[Job]:
     """Return what waits and what runs now, the running first."""
     jobs = Job.objects.active().select_related("database__application").defer("traceback", "params")
     return list(jobs.order_by(Case(When(state=JobState.RUNNING, then=Value(0)), default=Value(1)), "pk"))
+
+
+def next_backups() -> dict[int, datetime]:
+    """Return when a schedule backs up each database next; those that none covers are missing."""
+    enabled = Schedule.objects.filter(enabled=True, kind=ScheduleKind.BACKUP, next_due_at__isnull=False)
+    schedules = list(enabled.order_by("-next_due_at"))
+    covered = targets(schedules)
+    return {pk: each.next_due_at for each in schedules if each.next_due_at for pk in covered[each.pk]}
 
 
 def worst_verdicts() -> dict[int, Verdict]:

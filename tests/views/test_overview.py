@@ -11,7 +11,7 @@ from dbadmin.choices import BackupState, Scope
 from dbadmin.models import Finding, Job
 from dbadmin.overview import gather
 from dbadmin.text import Text
-from tests.factories import make_backup, make_database, make_job, make_storage
+from tests.factories import make_backup, make_database, make_job, make_schedule, make_storage
 
 
 def page(client: Client) -> str:
@@ -70,6 +70,27 @@ def test_open_findings_come_with_the_button_that_mends_them(operator: Client, vi
     assert page(operator).count('action="/backups/run/orders/"') == 2
     assert "There is no backup." in page(viewer)
     assert 'action="/backups/run/' not in page(viewer)
+
+
+def test_it_says_when_each_database_is_backed_up_next_and_where_nothing_is_scheduled(admin: Client) -> None:
+    now = timezone.now()
+    soon, never = make_database(slug="soon", labels="kept"), make_database(slug="never")
+    make_schedule(target="label", label="kept", next_due_at=now + timedelta(hours=5, minutes=1))
+    make_schedule(target="label", label="kept", next_due_at=now + timedelta(hours=9))
+    make_schedule(kind="drill", next_due_at=now)
+    make_schedule(enabled=False)
+    Finding.objects.create(
+        database=never,
+        check_id="schedule",
+        verdict="critical",
+        message=Text("No schedule."),
+        opened_at=now,
+        last_seen_at=now,
+    )
+    assert {row.database: row.next_backup_at is not None for row in gather().rows} == {soon: True, never: False}
+    html = page(admin)
+    assert ("next in 5 hours" in html, "not scheduled" in html) == (True, True)
+    assert "/schedules/add/?database=never&amp;template=daily" in html
 
 
 def test_polling_goes_on_while_a_job_is_active_and_then_ends(viewer: Client) -> None:
