@@ -36,7 +36,7 @@ class DbadminConfig(AppConfig):
         text.set_translator(gettext)
         clients.configure(settings.POSTGRESQL_BIN, fetched=Path(settings.HOME, "postgresql"), jobs=settings.DUMP_JOBS)
         home = Path(settings.HOME)
-        private.configure(protected=(home, *_catalogue_files()), exceptions=(home / "samples",))
+        private.configure(protected=(home, *_catalogue_files()), exceptions=(home / "samples", home / "catalogue-copy"))
         post_migrate.connect(create_groups, sender=self)
 
 

@@ -82,6 +82,12 @@ class Facts:
         return Text("The rows of {name} were not measured: {reason}", name=name, reason=reason)
 
     @property
+    def head(self) -> str:
+        """The schema head in one line, such as ``alembic:c47d9be1863f``; at most 200 characters."""
+        heads = (f"{tool}:{','.join(heads)}" for tool, heads in sorted(self.schema_head.items()) if heads)
+        return " ".join(heads)[:200]
+
+    @property
     def rows(self) -> int:
         """All rows of all tables."""
         return sum(self.tables.values())

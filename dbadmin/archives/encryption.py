@@ -127,6 +127,17 @@ class EncryptedStorage:
             chunks.close()  # type: ignore[attr-defined]
         return True
 
+    def openers(self, key: str) -> list[str]:
+        """Return the public keys whose private halves at hand open the object; reads its beginning for each."""
+        return [recipient_of(identity) for identity in self._identities() if self._opens(key, identity)]
+
+    def _opens(self, key: str, identity: str) -> bool:
+        try:
+            next(decrypt(self.inner.open(key + SUFFIX), [identity]), b"")
+        except KeyMissing:
+            return False
+        return True
+
     def check_sealed(self, key: str, sha256: str, progress: Progress) -> None:
         """Compare the object as it is stored with its hash; needs no private key. ``CorruptArchive`` if it differs."""
         digest, done = hashlib.sha256(), 0

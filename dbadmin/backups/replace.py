@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dbadmin import audit
+from dbadmin.backups.own import require_not_own
 from dbadmin.backups.restore import Restoring, close, fail, require_same_engine
 from dbadmin.backups.safety import link_safety_backup, note, save_before
 from dbadmin.backups.spool import spool
@@ -60,6 +61,7 @@ def replace_with_backup(
 def require_replaceable(backup: Backup, database: Database) -> None:
     """Refuse what can never be put in the place of ``database``."""
     require_same_engine(backup, database)
+    require_not_own(database)
     if backup.scope != Scope.FULL:
         raise Refused(
             Text("Only a full backup can take the place of a database."),

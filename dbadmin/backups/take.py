@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from dbadmin import audit
 from dbadmin.archives.encryption import EncryptedStorage
 from dbadmin.archives.manifest import Manifest
 from dbadmin.archives.writer import ArchiveWriter
-from dbadmin.backups import copies
+from dbadmin.backups import copies, own
 from dbadmin.backups.spool import require_space, spool
 from dbadmin.backups.storing import Placed, discarded, place, require_room, still_held
 from dbadmin.choices import CopyState
@@ -49,6 +49,8 @@ def take_backup(
         schedule=schedule, progress=progress,
     )  # fmt: skip
     taking.look_ahead()
+    if database.is_catalogue:
+        own.refresh_copy()
     with spool(job) as folder:
         dump = database.adapter.dump(
             database.connection(), scope=scope, spool=folder, progress=progress, measuring=database.measuring
@@ -199,7 +201,7 @@ class _Taking:
             row_count=manifest.facts.rows,
             server_version=manifest.server_version,
             client_version=manifest.client_version,
-            schema_head=_head(manifest.facts.schema_head),
+            schema_head=manifest.facts.head,
             facts=manifest.facts.to_json(),
             origin=dict(manifest.origin),
             verified_at=timezone.now(),
@@ -248,8 +250,3 @@ def _require_scope(database: Database, scope: str) -> None:
             Text("{engine} has no backup of scope “{scope}”.", engine=database.adapter.label, scope=scope),
             Text("Possible are: {scopes}.", scopes=", ".join(database.adapter.scopes)),
         )
-
-
-def _head(schema_head: Mapping[str, list[str]]) -> str:
-    heads = (f"{tool}:{','.join(heads)}" for tool, heads in sorted(schema_head.items()) if heads)
-    return " ".join(heads)[:200]

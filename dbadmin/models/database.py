@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from dbadmin.choices import EngineName, Environment, FactsLevel, Source
 from dbadmin.crypto import decrypt, encrypt
 from dbadmin.engines import get_engine
 from dbadmin.engines.base import Engine
+from dbadmin.engines.sqlite.connection import SQLiteConnection
 from dbadmin.facts import Measuring
 
 
@@ -139,10 +141,31 @@ class Database(models.Model):
 
     def connection(self) -> Any:
         """Return the engine's connection; of the environment's variables at this moment where those are the source."""
+        if self.is_catalogue:
+            return _own_connection()
         if self.source == Source.ENVIRONMENT:
             chosen = sources.from_environment(application_variables()).require()
             return self.adapter.connection(dict(chosen.settings) | self.settings, chosen.password)
         return self.adapter.connection(self.settings, self.password)
+
+
+def copied_catalogue() -> Path:
+    """Return where the copy of a SQLite catalogue lies that backups and checks read.
+
+    Never the catalogue itself: whoever closes a file of it by another library drops the locks of this process.
+    """
+    return Path(settings.HOME) / "catalogue-copy" / "catalogue.sqlite3"
+
+
+def _own_connection() -> Any:
+    own = settings.DATABASES["default"]
+    if own["ENGINE"].endswith("sqlite3"):
+        return SQLiteConnection(copied_catalogue())
+    place = {"host": own["HOST"], "port": own["PORT"], "user": own["USER"], "name": own["NAME"],
+             "sslmode": own.get("OPTIONS", {}).get("sslmode")}  # fmt: skip
+    return get_engine(EngineName.POSTGRESQL).connection(
+        {name: value for name, value in place.items() if value}, own["PASSWORD"]
+    )
 
 
 def application_variables() -> dict[str, str]:

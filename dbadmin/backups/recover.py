@@ -1,0 +1,196 @@
+"""A lost dashboard brought back: the newest catalogue in a storage, and every archive that it does not know yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connection, connections, transaction
+from django.utils import timezone
+
+from dbadmin import audit
+from dbadmin.archives.encryption import EncryptedStorage, offered
+from dbadmin.archives.manifest import Manifest
+from dbadmin.archives.reader import read_manifest, unpack
+from dbadmin.backups import adopt, own
+from dbadmin.backups.spool import spool
+from dbadmin.choices import JobState, RunState
+from dbadmin.engines import get_engine
+from dbadmin.engines.base import FULL, Engine, RestoreOptions
+from dbadmin.engines.postgresql import in_place
+from dbadmin.engines.sqlite.connection import SIDECARS, SQLiteConnection, sidecar
+from dbadmin.exceptions import DbadminError, KeyMissing, Refused, StorageError, ValidationFailed
+from dbadmin.models import Backup, Database, EncryptionKey, Job, ScheduleRun, Storage
+from dbadmin.models.database import copied_catalogue
+from dbadmin.progress import Progress
+from dbadmin.storages.addresses import Address
+from dbadmin.text import Text
+
+
+@dataclass(kw_only=True)
+class Recovered:
+    """What came back. ``unknown``: keys that could not be adopted; ``locked``: secrets whose key is not here."""
+
+    key: str
+    manifest: Manifest
+    storage: Storage
+    adopted: list[Backup] = field(default_factory=list)
+    unknown: list[tuple[str, DbadminError]] = field(default_factory=list)
+    locked: list[str] = field(default_factory=list)
+
+
+def recover(address: Address, *, identities: tuple[str, ...], progress: Progress) -> Recovered:
+    """Make the catalogue of this installation, which has none or an empty one, the newest good one at ``address``.
+
+    Archives there that are newer than it are adopted; jobs that ran when it was taken are lost. ``identities`` open
+    encrypted archives. Raises ``Refused`` when there is a catalogue already, ``KeyMissing``, or ``StorageError`` when
+    nothing there is one; the installation is empty then as before.
+    """
+    require_empty()
+    with offered(identities):
+        backend = EncryptedStorage(address.storage())
+        key, manifest = _brought_back(backend, progress)
+        progress.phase(Text("Bringing the catalogue up to date"))
+        call_command("migrate", interactive=False, verbosity=0)
+        _end_what_ran()
+        found = Recovered(key=key, manifest=manifest, storage=_storage_at(address))
+        found.adopted, found.unknown = adopt.adopt_all(found.storage, actor=audit.from_shell(), progress=progress)
+        found.locked = list(_locked())
+    audit.record(audit.from_shell(), "catalogue.recover", found.storage, key=key, adopted=len(found.adopted))
+    own.refresh_copy()
+    return found
+
+
+def require_empty() -> None:
+    """Refuse when there is something that would be lost."""
+    tables = connection.introspection.table_names()
+    user = get_user_model()
+    has_users = user._meta.db_table in tables and user.objects.exists()
+    has_backups = Backup._meta.db_table in tables and Backup.objects.exists()
+    if has_users or has_backups:
+        raise Refused(
+            Text("This installation has a catalogue already."),
+            Text("Recover into an empty one: set DBADMIN_HOME to a new folder, or DATABASE_URL to an empty database."),
+        )
+
+
+def _brought_back(backend: EncryptedStorage, progress: Progress) -> tuple[str, Manifest]:
+    """Try the newest first; what is damaged is said and passed over."""
+    first: DbadminError | None = None
+    for key in _candidates(backend, progress):
+        try:
+            manifest = read_manifest(backend, key)
+            _require_same_kind(manifest)
+            with spool() as folder:
+                unpack(backend, key, manifest, folder, progress)
+                _restore(manifest, folder, progress)
+            return key, manifest
+        except KeyMissing:
+            raise
+        except (StorageError, ValidationFailed) as error:
+            first = first or error
+            progress.log(Text("{key}: {reason}", key=key, reason=error.message), level="warning")
+    raise first or StorageError(
+        Text("There is no backup of a catalogue there."),
+        Text("Look whether it is the right place. Without a catalogue, start a new dashboard, add the storage and "
+             "adopt what is in it."),
+    )  # fmt: skip
+
+
+def _candidates(backend: EncryptedStorage, progress: Progress) -> list[str]:
+    progress.phase(Text("Looking for the newest catalogue"))
+    folders = {stored.key.rpartition("/")[0] for stored in backend.list(f"{own.SLUG}/") if "manifest" in stored.key}
+    return sorted(folders, reverse=True)  # the folder's name begins with the time
+
+
+def _require_same_kind(manifest: Manifest) -> None:
+    here = "sqlite" if connection.vendor == "sqlite" else "postgresql"
+    if manifest.engine != here:
+        raise Refused(
+            Text("The catalogue in the storage is of {engine}, and this installation's would be of {here}.",
+                 engine=manifest.engine, here=here),
+            Text("Set DATABASE_URL so that both are of the same kind; without it, it is SQLite."),
+        )  # fmt: skip
+
+
+def _restore(manifest: Manifest, folder: Path, progress: Progress) -> None:
+    engine = get_engine(manifest.engine)
+    if connection.vendor == "sqlite":
+        _restore_file(engine, manifest, folder, progress)
+    else:
+        in_place.replace_content(
+            Database(is_catalogue=True).connection(), spool=folder, client_version=manifest.client_version,
+            expected=manifest.facts, keep_owners=False, intend=lambda marks: None, progress=progress,
+        )  # fmt: skip
+
+
+def _restore_file(engine: Engine, manifest: Manifest, folder: Path, progress: Progress) -> None:
+    """Beside first, and compared; then it takes the place of the empty one, which nobody has open."""
+    target = Path(settings.DATABASES["default"]["NAME"])
+    copied_catalogue().parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+    beside = SQLiteConnection(copied_catalogue().with_name("recovered.sqlite3"))
+    engine.discard(beside)
+    engine.restore(
+        beside, spool=folder, scope=FULL, origin={}, client_version=manifest.client_version,
+        options=RestoreOptions(), progress=progress,
+    )  # fmt: skip
+    differences = manifest.facts.differences(engine.facts(beside, progress=progress))
+    if differences:
+        engine.discard(beside)
+        raise StorageError(differences[0].as_text(), Text("The recovered catalogue is not what was backed up."))
+    connections.close_all()
+    for suffix in SIDECARS:
+        sidecar(target, suffix).unlink(missing_ok=True)
+    own.put(beside.path, target)
+    engine.discard(beside)
+
+
+def _end_what_ran() -> None:
+    """Whoever worked when the catalogue was backed up is gone with the machine."""
+    now = timezone.now()
+    message = Text("The dashboard was lost while this job was active; the catalogue is a recovered one.")
+    with transaction.atomic():
+        Job.objects.active().update(
+            state=JobState.LOST, finished_at=now, message=message, lease_until=None, encrypted_identities=""
+        )
+        active = ScheduleRun.objects.filter(state__in=(RunState.WAITING, RunState.ACTIVE))
+        active.update(state=RunState.FAILED, settled_at=now, reason=message, retry_at=None)
+
+
+def _storage_at(address: Address) -> Storage:
+    """Return the storage of the catalogue that is this place, or a new one."""
+    wanted = dict(address.settings)
+    for storage in Storage.objects.filter(kind=address.kind):
+        if all(storage.settings.get(name) == value for name, value in wanted.items() if value):
+            return storage
+    storage = Storage(name=_free_name(), kind=address.kind, settings=wanted)
+    storage.secrets = dict(address.secrets)
+    storage.is_default = not Storage.objects.registered().filter(is_default=True).exists()
+    storage.save()
+    return storage
+
+
+def _free_name() -> str:
+    names, number = set(Storage.objects.values_list("name", flat=True)), 1
+    while (name := f"Recovered {number}") in names:
+        number += 1
+    return name
+
+
+def _locked() -> Iterator[str]:
+    """Name what was stored with another DBADMIN_ENCRYPTION_KEY than is here."""
+    rows: list[tuple[Any, str]] = [
+        *((row, "password") for row in Database.objects.exclude(encrypted_password="")),
+        *((row, "secrets") for row in Storage.objects.exclude(encrypted_secrets="")),
+        *((row, "identity") for row in EncryptionKey.objects.exclude(encrypted_identity="")),
+    ]
+    for row, name in rows:
+        try:
+            getattr(row, name)
+        except ValidationFailed:
+            yield str(row)

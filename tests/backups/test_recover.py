@@ -1,0 +1,144 @@
+"""A dashboard that is lost comes back from its storage: another machine, an empty home folder, one command."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from tests.sqlite_file import make_sqlite_file
+
+SCRIPT = """
+import django; django.setup()
+from django.core.management import call_command
+from django.contrib.auth.models import User
+from dbadmin.management.commands.serve import prepare
+prepare()
+from dbadmin.backups.take import take_backup
+from dbadmin.models import *
+from dbadmin.progress import Silent
+User.objects.create_superuser("boss", password="secret words of the boss")
+storage = Storage.objects.create(name="Away", settings={{"path": {away!r}}}, is_default=False)
+{more}
+app = Application.objects.create(name="Shop", slug="shop")
+shop = Database(application=app, name="Shop", slug="shop", engine="sqlite", settings={{"path": {shop!r}}})
+shop.password = "pw"; shop.save()
+own = Database.objects.get(is_catalogue=True)
+take = lambda database: take_backup(database=database, storages=[storage], scope="full", progress=Silent())
+take(shop)
+Job.objects.create(kind="backup", database=shop, state="running", worker="1/1", host="elsewhere")
+take(own)
+take(shop)
+"""
+
+
+def run(home: Path, *argv: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "DBADMIN_HOME": str(home), "DJANGO_SETTINGS_MODULE": "project.settings"}
+    return subprocess.run(
+        [sys.executable, *argv], cwd=settings.BASE_DIR, env=environment | extra, capture_output=True, text=True
+    )
+
+
+def lost(tmp_path: Path, more: str = "") -> tuple[Path, str]:
+    """Make a dashboard with backups in another place, and lose its machine; return the place and the key."""
+    home, away = tmp_path / "home", tmp_path / "away"
+    shop = make_sqlite_file(tmp_path / "shop.db", rows=30)
+    made = run(home, "-c", SCRIPT.format(away=str(away), shop=str(shop), more=more.format(home=home)))
+    assert made.returncode == 0, made.stderr
+    key = (home / "encryption_key").read_text()
+    shutil.rmtree(home)
+    return away, key
+
+
+def recovered(home: Path, away: Path, *more: str, **extra: str) -> tuple[int, dict[str, Any]]:
+    ended = run(home, "manage.py", "recover", "--storage", str(away), "--json", *more, **extra)
+    return ended.returncode, json.loads(ended.stdout) | {"said": ended.stderr}
+
+
+def ask(home: Path, question: str, **extra: str) -> Any:
+    ended = run(home, "-c", f"import django; django.setup()\nfrom dbadmin.models import *\nprint({question})", **extra)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
+
+
+def test_everything_is_back_and_can_be_restored(tmp_path: Path) -> None:
+    away, key = lost(tmp_path)
+    home = tmp_path / "new"
+    code, said = recovered(home, away, DBADMIN_ENCRYPTION_KEY=key)
+    assert code == 0, said
+    (result,) = said["results"]
+    # taken after the catalogue's own backup: that one, and the shop's second
+    assert sorted(key.partition("/")[0] for key in result["adopted"]) == ["dbadmin-catalogue", "shop"]
+    assert ask(home, "Backup.objects.available().count()") == "3"
+    assert ask(home, "Job.objects.get(host='elsewhere').state") == "lost"
+    assert ask(home, "Database.objects.get(slug='shop').password", DBADMIN_ENCRYPTION_KEY=key) == "pw"
+    restored = tmp_path / "restored.db"
+    newest = ask(home, "Backup.objects.filter(database__slug='shop').latest('started_at').pk")
+    back = run(home, "manage.py", "restore", "run", newest, "--to-new", restored.name, DBADMIN_ENCRYPTION_KEY=key)
+    assert back.returncode == 0, back.stderr + back.stdout
+    assert restored.exists()
+
+
+def test_without_the_former_key_it_is_said_what_has_to_be_entered_again(tmp_path: Path) -> None:
+    away, _key = lost(tmp_path)
+    code, said = recovered(tmp_path / "new", away)
+    assert (code, said["results"][0]["locked"]) == (1, ["Shop"])
+
+
+ENCRYPTED = """
+from dbadmin.archives.age import new_identity
+identity, recipient = new_identity()
+open({home!r} + "/../key.txt", "w").write(identity)
+storage.keys.add(EncryptionKey.objects.create(name="kit", recipient=recipient))
+"""
+
+
+def test_encrypted_archives_ask_for_the_key_file(tmp_path: Path) -> None:
+    away, key = lost(tmp_path, ENCRYPTED.replace("{home!r}", repr(str(tmp_path / "home"))))
+    home, key_file = tmp_path / "new", tmp_path / "key.txt"
+    key_file.chmod(0o600)
+    code, said = recovered(home, away, DBADMIN_ENCRYPTION_KEY=key)
+    assert code == 2
+    assert "key" in said["error"]["message"].lower()
+    code, said = recovered(home, away, "--key-file", str(key_file), DBADMIN_ENCRYPTION_KEY=key)
+    assert code == 0, said
+    assert ask(home, "Backup.objects.available().count()") == "3"
+
+
+def test_a_damaged_newest_catalogue_is_passed_over(tmp_path: Path) -> None:
+    away, key = lost(tmp_path, "own = Database.objects.get(is_catalogue=True)\n"
+                     "take_backup(database=own, storages=[storage], scope='full', progress=Silent())")  # fmt: skip
+    newest = sorted((away / "dbadmin-catalogue").iterdir())[-1] / "backup.tar"
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    code, said = recovered(tmp_path / "new", away, DBADMIN_ENCRYPTION_KEY=key)
+    assert newest.parent.name not in said["results"][0]["catalogue"]
+    assert code == 0
+
+
+@pytest.mark.parametrize("place", ["empty", "missing", "s3:/typo"])
+def test_where_nothing_is_nothing_happens(tmp_path: Path, place: str) -> None:
+    (tmp_path / "empty").mkdir()
+    address = place if ":" in place else str(tmp_path / place)
+    ended = run(tmp_path / "new", "manage.py", "recover", "--storage", address)
+    assert ended.returncode in (2, 4)
+    assert ended.stderr.strip()
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_installation_with_a_catalogue_is_left_alone(tmp_path: Path) -> None:
+    away, key = lost(tmp_path)
+    home = tmp_path / "new"
+    assert recovered(home, away, DBADMIN_ENCRYPTION_KEY=key)[0] == 0
+    before = ask(home, "Backup.objects.count()")
+    code, said = recovered(home, away, DBADMIN_ENCRYPTION_KEY=key)
+    assert (code, said["error"]["message"]) == (5, "This installation has a catalogue already.")
+    assert ask(home, "Backup.objects.count()") == before
