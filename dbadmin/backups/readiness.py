@@ -216,6 +216,12 @@ def _too_few(found: Readiness) -> Text:
     if not found.counted:
         return Text("No storage has a recent backup.")
     where = found.counted[0].storage
+    if ill := next((place.storage for place in found.places if place.storage.problem), None):
+        return Text(
+            "Only “{storage}” can be relied on: “{other}” has a problem, which its page names.",
+            storage=where.name,
+            other=ill.name,
+        )
     if where.is_offsite:
         return Text("All copies are in “{storage}” alone: one more storage is missing.", storage=where.name)
     return Text(

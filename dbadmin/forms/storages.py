@@ -156,6 +156,7 @@ class DetailsForm(Styled, forms.ModelForm[Storage]):
         if self.instance.quota_bytes is not None:
             self.initial["quota"] = f"{self.instance.quota_bytes / GIGABYTE:.3f}".rstrip("0").rstrip(".")
         self.fields["bandwidth_kilobytes"].required = False
+        self.fields["retention"].empty_label = _("Kept for ever")  # type: ignore[attr-defined]
         chosen = self.instance.keys.values_list("pk", flat=True) if self.instance.pk else ()
         usable = EncryptionKey.objects.filter(retired_at=None) | EncryptionKey.objects.filter(pk__in=list(chosen))
         self.fields["keys"].queryset = usable.distinct()  # type: ignore[attr-defined]

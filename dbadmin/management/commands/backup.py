@@ -21,6 +21,7 @@ from dbadmin.management.keeping import KEEPING, KeepingVerbs
 from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import backup_line, backup_row, copy_line, copy_row, find_storage, job_row, require
+from dbadmin.management.statistics import STATISTICS, StatisticsVerbs
 from dbadmin.models import Backup, Comparison, Copy, Database, Job, Storage
 from dbadmin.text import Text
 
@@ -31,7 +32,7 @@ COMPARED = {
 }
 
 
-class Command(KeepingVerbs, VerbCommand):
+class Command(KeepingVerbs, StatisticsVerbs, VerbCommand):
     """``backup run|list|show|verify|copy|compare|expire|pin|unpin|delete|reconcile``."""
 
     help = "Take, list, show, verify, copy, compare, keep and delete backups."
@@ -43,6 +44,7 @@ class Command(KeepingVerbs, VerbCommand):
         "copy": "make the copies that are missing now, or one in another storage",
         "compare": "compare with what is live or another backup; exit code 0 when nothing differs, 1 when not",
         **KEEPING,
+        **STATISTICS,
     }
 
     def add_run(self, parser: ArgumentParser) -> None:
