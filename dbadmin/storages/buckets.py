@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from dbadmin.storages.uploads import Uploads
 from dbadmin.text import Text
 
 if TYPE_CHECKING:
-    from obstore.store import RetryConfig
+    from obstore.store import RetryConfig, S3Credential
 
 CONNECT_SECONDS = 15
 DEFAULT_REGION = "us-east-1"
@@ -26,14 +26,14 @@ DEFAULT_REGION = "us-east-1"
 def s3(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorage:
     """Return a bucket that speaks S3."""
     prefix, region = _prefix(settings), settings.get("region") or DEFAULT_REGION
+    keys = _s3_keys(settings, secrets)
     endpoint = _s3_endpoint(settings)
     config = {
         "endpoint": endpoint,
+        # Otherwise AWS_ENDPOINT_URL_S3 in the environment would come first and send archives elsewhere.
+        "aws_endpoint_url_s3": endpoint,
         "region": region,
         "virtual_hosted_style_request": not settings.get("path_style", True),
-        "access_key_id": settings.get("access_key_id"),
-        "secret_access_key": secrets.get("secret_access_key"),
-        "session_token": secrets.get("session_token"),
         "checksum_algorithm": settings.get("checksum"),
         # One request for each object is understood by all; the other way only by some.
         "disable_bulk_delete": True,
@@ -46,6 +46,7 @@ def s3(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorage
             config=_given(config),
             client_options=_client(settings, options),
             retry_config=_retries(retries),
+            credential_provider=keys,
         )
 
     address = endpoint if not settings.get("path_style", True) else f"{endpoint}/{settings['bucket']}"
@@ -110,8 +111,11 @@ def azure(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStor
 
 def _uploads(settings: Mapping[str, Any], secrets: Mapping[str, str], *, address: str, region: str) -> Uploads | None:
     """Return who to ask for unfinished uploads; None where the keys are not ours to sign with, but the machine's."""
-    access = settings.get("access_key_id") or os.environ.get("AWS_ACCESS_KEY_ID", "")
-    secret = secrets.get("secret_access_key") or os.environ.get("AWS_SECRET_ACCESS_KEY", "")
+    access, secret = settings.get("access_key_id"), secrets.get("secret_access_key")
+    token = secrets.get("session_token") or ""
+    if not access or not secret:
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        access, secret, token = (os.environ.get(name, "") for name in names)
     if not access or not secret:
         return None
     return Uploads(
@@ -119,9 +123,18 @@ def _uploads(settings: Mapping[str, Any], secrets: Mapping[str, str], *, address
         region=region,
         access_key_id=access,
         secret_access_key=secret,
-        session_token=secrets.get("session_token") or "",
+        session_token=token,
         ca_certificate=settings.get("ca_certificate") or "",
     )
+
+
+def _s3_keys(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> Callable[[], S3Credential] | None:
+    """Return what gives the stored keys, and nothing of the environment with them; None where it is all there is."""
+    access, secret = settings.get("access_key_id"), secrets.get("secret_access_key")
+    if not access or not secret:
+        return None
+    token = secrets.get("session_token") or None
+    return lambda: {"access_key_id": access, "secret_access_key": secret, "token": token, "expires_at": None}
 
 
 def _s3_endpoint(settings: Mapping[str, Any]) -> str:

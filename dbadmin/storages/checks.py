@@ -71,7 +71,7 @@ def _remote(value: str, settings: Mapping[str, Any]) -> Text | None:
 def _options(value: str | Mapping[str, str], settings: Mapping[str, Any]) -> Text | None:
     remote = str(settings.get("remote", ""))
     if is_configured(remote):
-        return Text("A remote with a colon has its options in rclone's own configuration.")
+        return Text("A remote with a colon has its options in rclone's own configuration.") if value else None
     return problem_of_options(value) or problem_of_host(remote, parse_options(value))
 
 

@@ -29,14 +29,17 @@ class LocalStorage:
     def write(self, key: str, chunks: Iterable[bytes], *, expected_size: int | None = None) -> StoredObject:
         """Write beside, fsync, link under the final name, fsync the folder."""
         path = self._path(key)
+        temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
         with _sentences(key):
             _make_folder(path.parent)
-            temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
-            try:
-                digest = _write_synced(temporary, chunks)
+        try:
+            digest = _write_synced(temporary, chunks, key=key)
+            with _sentences(key):
                 _publish(temporary, path)
-            finally:
+        finally:
+            with _sentences(key):
                 temporary.unlink(missing_ok=True)
+        with _sentences(key):
             _sync_folder(path.parent)
             return replace(_stored(key, path), sha256=digest)
 
@@ -49,18 +52,15 @@ class LocalStorage:
 
     def stat(self, key: str) -> StoredObject | None:
         """Return size and time, or None."""
-        path = self._path(key)
-        with _sentences(key):
-            return _stored(key, path) if path.is_file() else None
+        return _found(key, self._path(key))
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Walk the folder; files that are still being written are left out."""
         with _sentences(prefix):
             keys = sorted(path.relative_to(self.root).as_posix() for path in self.root.rglob("*"))
         for key in keys:
-            path = self.root / key
-            if key.startswith(prefix) and not is_temporary(key) and path.is_file():
-                yield _stored(key, path)
+            if key.startswith(prefix) and not is_temporary(key) and (found := _found(key, self.root / key)):
+                yield found
 
     def delete(self, key: str) -> None:
         """Remove the file, and its folder when that is empty then."""
@@ -80,10 +80,10 @@ class LocalStorage:
     def sweep(self, *, before: datetime) -> int | None:
         """Remove half written files that nobody has written to since ``before``."""
         with _sentences(""):
-            found = [path for path in self.root.rglob(f"{TEMPORARY}*") if _stored("", path).modified < before]
-            for path in found:
+            old = [path for path in self.root.rglob(f"{TEMPORARY}*") if path.stat().st_mtime < before.timestamp()]
+            for path in old:
                 path.unlink(missing_ok=True)
-        return len(found)
+        return len(old)
 
     def free_bytes(self) -> int | None:
         """Return what the file system has left for this user."""
@@ -112,15 +112,22 @@ def _publish(temporary: Path, path: Path) -> None:
         os.rename(temporary, path)
 
 
-def _write_synced(path: Path, chunks: Iterable[bytes]) -> str:
+def _write_synced(path: Path, chunks: Iterable[bytes], *, key: str) -> str:
+    """Write a new file to the disk and return its hash. Errors of ``chunks`` are not about the storage, and pass."""
     digest = hashlib.sha256()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with _sentences(key):
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    try:
         for chunk in chunks:
-            file.write(chunk)
             digest.update(chunk)
-        file.flush()
-        os.fsync(file.fileno())
+            with _sentences(key):
+                file.write(chunk)
+        with _sentences(key):
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        with _sentences(key):  # on a full disk closing fails, too
+            file.close()
     return digest.hexdigest()
 
 
@@ -130,6 +137,14 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _found(key: str, path: Path) -> StoredObject | None:
+    with _sentences(key):
+        try:
+            return _stored(key, path) if path.is_file() else None
+        except FileNotFoundError:  # it went in between
+            return None
 
 
 def _stored(key: str, path: Path) -> StoredObject:

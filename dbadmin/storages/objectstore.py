@@ -158,29 +158,28 @@ class ObjectStorage:
         options = {"timeout": timedelta(hours=24), "read_timeout": self.patience.silence}
         return self.connect(options, self.patience.retries)
 
-    def _writer(self, part: int) -> Any:
-        """Return a store that waits for a part, and those beside it, to get through a slow line."""
-        seconds = max(self.patience.silence.seconds, max(IN_FLIGHT, part) // SLOWEST)
+    def _writer(self, in_flight: int) -> Any:
+        """Return a store that waits until so many bytes, which it sends at the same time, got through a slow line."""
+        seconds = max(self.patience.silence.seconds, in_flight // SLOWEST)
         return self.connect({"timeout": timedelta(seconds=seconds)}, self.patience.retries)
 
     def _put(self, key: str, content: bytes) -> None:
         """Store a small object in one request, which many servers refuse when there is one."""
         options: dict[str, Any] = {"attributes": self._attributes, "use_multipart": False}
-        store = self._reader
         with claims.sole_writer(self, key), self._sentences(key):
+            store = self._writer(len(content))
             try:
                 obstore.put(store, key, content, mode="create", **options)
             except NotSupportedError:
                 obstore.put(store, key, content, mode="overwrite", **options)
 
     def _send(self, key: str, source: Iterable[bytes], *, part: int) -> None:
-        upload = obstore.open_writer(
-            self._writer(part),
-            key,
-            attributes=self._attributes,
-            buffer_size=part,
-            max_concurrency=max(1, min(4, IN_FLIGHT // part)),
-        )
+        parallel = max(1, min(4, IN_FLIGHT // part))
+        with self._sentences(key):
+            store = self._writer(parallel * part)
+            upload = obstore.open_writer(
+                store, key, attributes=self._attributes, buffer_size=part, max_concurrency=parallel
+            )
         try:
             sent = 0
             for chunk in source:
@@ -251,7 +250,7 @@ class ObjectStorage:
 
     def _all(self, folder: str) -> Listed:
         """Return everything below the folder, also what is not an object yet, sorted."""
-        with self._sentences(folder):
+        with self._sentences(""):
             pages = obstore.list(self._reader, folder or None, chunk_size=1000)
             return sorted((_stored(meta) for page in pages for meta in page), key=lambda each: each.key)
 

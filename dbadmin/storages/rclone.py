@@ -45,7 +45,7 @@ class RcloneStorage:
         temporary = _beside(key)
         try:
             size, digest = self._send(temporary, chunks, about=key)
-            self._require_size(temporary, size, about=key)
+            sent = self._require_size(temporary, size, about=key)
             with claims.sole_writer(self, key):
                 self._rename(temporary, key, size)
         except BaseException:
@@ -53,8 +53,7 @@ class RcloneStorage:
             with contextlib.suppress(StorageError):
                 self.unmark(temporary)
             raise
-        found = self._require_size(key, size, about=key)
-        return StoredObject(key=key, size=size, modified=found.modified, sha256=digest)
+        return StoredObject(key=key, size=size, modified=sent.modified, sha256=digest)
 
     def open(self, key: str, *, offset: int = 0) -> Iterator[bytes]:
         """Stream the object."""
@@ -161,7 +160,7 @@ class RcloneStorage:
     def _all(self, folder: str, *arguments: str) -> Listed:
         """Return the files below the folder, also those that are no objects yet, sorted."""
         how = ("lsjson", "--recursive", "--files-only", "--no-mimetype", *arguments, self._place(folder))
-        found = json.loads(self.rclone.read(folder, *how) or "[]")
+        found = json.loads(self.rclone.read("", *how) or "[]")
         before = f"{folder}/" if folder else ""
         return sorted((_stored(f"{before}{each['Path']}", each) for each in found), key=lambda each: each.key)
 

