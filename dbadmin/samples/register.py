@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from dbadmin.choices import Environment, Source
 from dbadmin.models import Application, Database, Storage
 from dbadmin.samples import files
 from dbadmin.samples.applications import APPLICATIONS, SampleDatabase
+from dbadmin.samples.schedules import make_schedules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +32,18 @@ class Places:
 def register(places: Places) -> list[Database]:
     """Make the catalogue's rows of all samples, or bring their connections up to date; what else is there stays.
 
-    A sample that somebody removed from the dashboard stays removed. Returns those that are on it.
+    The first time, schedules for everything are made as well. A sample that somebody removed from the dashboard stays
+    removed. Returns those that are on it.
     """
+    slugs = [database.slug for sample in APPLICATIONS for database in sample.databases]
+    if not Database.objects.filter(slug__in=slugs).exists():
+        make_schedules(timezone.now())
     for sample in APPLICATIONS:
         application, _ = Application.objects.get_or_create(
             slug=sample.slug, defaults={"name": sample.name, "description": sample.description}
         )
         for database in sample.databases:
             _register(application, database, places)
-    slugs = [database.slug for sample in APPLICATIONS for database in sample.databases]
     return list(Database.objects.registered().filter(slug__in=slugs).select_related("application"))
 
 

@@ -11,7 +11,8 @@ import pytest
 from django.conf import settings
 
 from dbadmin.engines import get_engine
-from dbadmin.models import Database, Storage
+from dbadmin.health.plans import plans
+from dbadmin.models import Database, Schedule, Storage
 from dbadmin.progress import Silent
 from dbadmin.samples.applications import APPLICATIONS, copy_projects
 from dbadmin.samples.files import OPTIONAL, REQUIRED, create_files
@@ -86,6 +87,19 @@ def test_registering_twice_changes_nothing(tmp_path: Path) -> None:
     assert len(first) == 6 == Database.objects.count()
     assert {database.application.slug for database in second} == {sample.slug for sample in APPLICATIONS}
     assert [database.settings for database in first] == [database.settings for database in second]
+
+
+@pytest.mark.django_db
+def test_everything_is_backed_up_every_night_and_drilled_unless_somebody_thought_otherwise(tmp_path: Path) -> None:
+    databases = register(places(tmp_path))
+    schedules = Schedule.objects.order_by("next_due_at")
+    assert {(each.kind, each.drill_kind, each.expression) for each in schedules} == {
+        ("backup", "full", "0 3 * * *"), ("drill", "partial", "0 6 * * 6"), ("drill", "full", "0 6 1 * *"),
+    }  # fmt: skip
+    assert all(plans(database).backups == 1 for database in databases)
+    schedules.delete()
+    register(places(tmp_path))
+    assert not Schedule.objects.exists()
 
 
 @pytest.mark.django_db
