@@ -14,7 +14,7 @@ from dbadmin.choices import BackupState, CopyState, EngineName
 from dbadmin.models import Backup, Copy, Database, EncryptionKey, Storage
 from dbadmin.templatetags.storages import kind_label
 
-WIDTH = 100
+WIDTH = 72
 DECRYPT = "age -d -i key.txt backup.tar.age | tar -xf -"
 READ_MANIFEST = "age -d -i key.txt manifest.json.age > manifest.json"
 CHECK = "age -d -i key.txt backup.tar.age | sha256sum"

@@ -11,12 +11,15 @@ from pathlib import Path
 import apsw
 import pytest
 
+from dbadmin.archives.age import new_identity
+from dbadmin.archives.manifest import Manifest
 from dbadmin.backups.take import take_backup
 from dbadmin.engines.postgresql import clients
 from dbadmin.engines.postgresql.cluster import Cluster
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
-from dbadmin.models import Backup, Database
+from dbadmin.models import Backup, Database, EncryptionKey, Storage
 from dbadmin.progress import Silent
+from dbadmin.recovery_kit import CHECK, DECRYPT, READ_MANIFEST, SQLITE, key_file, kit
 from tests.factories import make_database, make_storage
 from tests.servers import absent
 
@@ -27,6 +30,34 @@ def recipe(name: str) -> str:
     found = re.search(rf"<!-- test: {name} -->\n```sh\n(.*?)```", README, re.DOTALL)
     assert found
     return found[1]
+
+
+def key_pair(storage: Storage) -> str:
+    """Have the storage's archives encrypted; return the key file."""
+    identity, recipient = new_identity()
+    key = EncryptionKey.objects.create(name="key", recipient=recipient)
+    storage.keys.add(key)
+    return key_file(key, identity)
+
+
+@pytest.mark.django_db
+def test_an_encrypted_archive_is_opened_by_age_alone(sample_sqlite: Path, tmp_path: Path) -> None:
+    storage = make_storage(tmp_path / "archives")
+    key = key_pair(storage)
+    database = make_database(engine="sqlite", settings={"path": str(sample_sqlite)})
+    backup = take_backup(database=database, storages=[storage], scope="full", progress=Silent())
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / "archives" / backup.key, folder)
+    (folder / "key.txt").write_text(key)
+    assert sorted(path.name for path in folder.iterdir()) == ["backup.tar.age", "key.txt", "manifest.json.age"]
+    written = kit(with_secrets=False)
+    for command in (CHECK, DECRYPT, READ_MANIFEST, SQLITE):
+        assert command in written
+        said = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=folder, check=True, capture_output=True)
+        if command is CHECK:
+            assert backup.sha256 in said.stdout.decode()
+    assert Manifest.from_bytes((folder / "manifest.json").read_bytes()).archive_sha256 == backup.sha256
+    assert apsw.Connection(str(folder / "restored.sqlite3")).execute("SELECT count(*) FROM releases").fetchone()
 
 
 def follow(name: str, backup: Backup, folder: Path, **variables: str) -> None:

@@ -23,10 +23,10 @@ class KeyForm(Styled, forms.ModelForm):  # type: ignore[type-arg]
     how = forms.ChoiceField(
         label=gettext_lazy("Where it comes from"),
         choices=[
-            (KEPT, gettext_lazy("New pair; the private key stays on this server as well")),
-            (ONCE, gettext_lazy("New pair; only you keep the private key (this server can write and not read)")),
-            (PUBLIC, gettext_lazy("A public key that exists already")),
-            (PRIVATE, gettext_lazy("A private key file that exists already; it stays on this server")),
+            (KEPT, gettext_lazy("New pair, private key also kept here")),
+            (ONCE, gettext_lazy("New pair, private key only with me")),
+            (PUBLIC, gettext_lazy("A public key that I have")),
+            (PRIVATE, gettext_lazy("A private key file that I have")),
         ],
         initial=KEPT,
     )
