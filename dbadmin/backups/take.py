@@ -125,7 +125,7 @@ class _Taking:
     def _try(self, storage: Storage, folder: Path, dump: Dump) -> None:
         self._note(begun=[*self.begun, storage.pk])
         try:
-            placed = self._place(storage.backend(), folder, dump)
+            placed = self._place(storage.for_writing(), folder, dump)
             self._catalogue(storage, placed)
         except BaseException as error:  # also when the worker is told to end
             if discarded(storage, self.key):
@@ -136,7 +136,7 @@ class _Taking:
 
     def _add(self, copy: Copy, folder: Path, dump: Dump) -> None:
         try:
-            placed = self._place(copy.storage.backend(), folder, dump)
+            placed = self._place(copy.storage.for_writing(), folder, dump)
             copies.is_stored(copy, placed, self.job)
         except BaseException as error:
             # When the job was given up, another one may be storing it by now.
@@ -206,12 +206,12 @@ class _Taking:
             origin=dict(manifest.origin),
             verified_at=timezone.now(),
         )
+        copies.is_stored(Copy(backup=backup, storage=storage), placed)
         for failed, error in self.failed.items():
             copies.has_failed(Copy(backup=backup, storage=failed), error)
-        Copy.objects.bulk_create(
-            Copy(backup=backup, storage=waiting, retry_at=timezone.now()) for waiting in self.waiting
-        )
-        copies.is_stored(Copy(backup=backup, storage=storage), placed)
+        now = timezone.now()
+        Copy.objects.bulk_create(Copy(backup=backup, storage=waiting, retry_at=now) for waiting in self.waiting)
+        copies.settle(backup)
         audit.record(audit.from_job(self.job), "backup.complete", backup, size=backup.size, rows=backup.row_count)
         self.backup = backup
 

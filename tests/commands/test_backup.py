@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from django.core.management import call_command
 from dbadmin import audit
 from dbadmin.choices import BackupState, JobKind, JobState
 from dbadmin.jobs.queue import enqueue
-from dbadmin.models import AuditEvent, Backup, Database, Job, Storage
+from dbadmin.models import AuditEvent, Backup, Copy, Database, Job, Storage
 from tests.backups.files import flip_a_byte, stored
 from tests.factories import make_storage
 from tests.sqlite_file import make_sqlite_file, sqlite_database
@@ -141,3 +142,22 @@ def test_jobs_list_and_cancel(database: Database) -> None:
 def test_tick_tells_what_it_asked_for(database: Database) -> None:
     assert {row["kind"] for row in run("tick")[1]["results"]} == {"health", "history"}
     assert run("tick")[1]["results"] == []
+
+
+def test_backup_run_in_two_storages_copy_and_restore_from_one(database: Database, tmp_path: Path) -> None:
+    make_storage(tmp_path / "one", name="One")
+    two, three = make_storage(tmp_path / "two", name="Two"), make_storage(tmp_path / "three", name="Three")
+    code, document = run("backup", "run", "shop", "--storage", "One", "--storage", "Two")
+    number = str(document["results"][0]["backup"]["id"])
+    assert (code, document["results"][0]["backup"]["missing_copies"]) == (0, 0)
+    [shown] = run("backup", "show", number)[1]["results"]
+    assert [(copy["storage"], copy["state"]) for copy in shown["copies"]] == [("One", "stored"), ("Two", "stored")]
+    assert run("backup", "copy", number, "--storage", "Three")[0] == 0
+    assert Copy.objects.get(storage=three).state == "stored"
+    shutil.rmtree(tmp_path / "one")
+    assert run("restore", "run", number, "--to-new", "from-three.db", "--storage", "Three")[0] == 0
+    assert run("restore", "run", number, "--to-new", "from-one.db", "--storage", "One")[0] == 2
+    assert run("restore", "run", number, "--to-new", "from-any.db")[0] == 0
+    assert Backup.objects.get().storage == two
+    assert run("backup", "verify", number, "--storage", "Two")[0] == 0
+    assert run("backup", "verify", number, "--storage", "Nowhere")[0] == 4
