@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,23 @@ def test_a_cancelled_job_stops_and_leaves_nothing(job: Job, storage: Storage, mo
     execute_job.func(job.pk)
     job.refresh_from_db()
     assert job.state == JobState.CANCELLED
+    assert below(Path(storage.settings["path"])) == [] == spools()
+
+
+def test_a_job_over_its_deadline_stops_has_failed_and_says_so(
+    job: Job, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(job: Job, progress: Progress) -> Text:
+        time.sleep(1.5)  # the lease looks every second
+        return handlers.back_up(job, progress)
+
+    does(monkeypatch, slow)
+    Job.objects.update(params={"deadline_minutes": 0.01}, created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    execute_job.func(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.error_class) == (JobState.FAILED, "DeadlinePassed")
+    assert "took longer than 0.01 minutes" in str(job.message)
+    assert str(job.deadline_at) > str(job.started_at)  # waiting for a worker did not count
     assert below(Path(storage.settings["path"])) == [] == spools()
 
 
