@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.db.models import Q
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from dbadmin.choices import ScheduleKind, ScheduleTarget
@@ -99,11 +99,11 @@ class DestinationsForm(forms.Form):
             )
             self.fields[f"retention_{storage.pk}"] = forms.ModelChoiceField(
                 retentions,
-                label=_now("Retention in {storage}").format(storage=storage.name),
+                label=gettext("Retention in {storage}").format(storage=storage.name),
                 required=False,
                 initial=chosen.get(storage.pk),
-                empty_label=_now("As the storage says: {retention}").format(
-                    retention=storage.retention or _now("for ever")
+                empty_label=gettext("As the storage says: {retention}").format(
+                    retention=storage.retention or gettext("for ever")
                 ),
                 widget=forms.Select(attrs={"class": "form-select"}),
             )

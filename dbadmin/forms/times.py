@@ -14,7 +14,13 @@ from dbadmin.exceptions import ValidationFailed
 from dbadmin.forms.styles import Styled
 from dbadmin.timetable import Timetable, from_simple, to_simple, zones
 
-EVERY = [("hour", _("Hour")), ("day", _("Day")), ("week", _("Week")), ("month", _("Month")), ("cron", _("Cron"))]
+EVERY = [
+    ("hour", _("Every hour")),
+    ("day", _("Every day")),
+    ("week", _("Every week")),
+    ("month", _("Every month")),
+    ("cron", _("Cron expression")),
+]
 WEEKDAYS = [
     ("1", _("Monday")),
     ("2", _("Tuesday")),
@@ -39,20 +45,24 @@ SOME_WEEKDAYS = re.compile(r"(?P<minute>\d+) (?P<hour>\d+) \* \* (?P<days>[0-6](
 class TimesForm(Styled, forms.Form):
     """When. ``cron()`` is the expression, whichever way it was given."""
 
-    every = forms.ChoiceField(label=_("Every"), choices=EVERY, widget=forms.RadioSelect, initial="day")
+    every = forms.ChoiceField(label=_("How often"), choices=EVERY, widget=forms.RadioSelect, initial="day")
     minute = forms.IntegerField(label=_("At minute"), min_value=0, max_value=59, required=False, initial=15)
     weekdays = forms.MultipleChoiceField(
-        label=_("On"), choices=WEEKDAYS, widget=forms.CheckboxSelectMultiple, required=False, initial=["0"]
+        label=_("On these days"),
+        choices=WEEKDAYS,
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        initial=["0"],
     )
     day = forms.ChoiceField(
-        label=_("On day"),
+        label=_("On day of the month"),
         choices=DAYS,
         required=False,
         initial="1",
         help_text=_("Months without this day are left out."),
     )
     time = forms.TimeField(
-        label=_("At"),
+        label=_("At what time"),
         required=False,
         initial=time(3),
         widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
