@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from dbadmin.archives.encryption import SUFFIX, EncryptedStorage
 from dbadmin.archives.manifest import ARCHIVE_NAME
 from dbadmin.backups import spool
 from dbadmin.backups.reading import read, require_stored, unpack
@@ -30,20 +31,24 @@ class Download:
 
 
 def archive(backup: Backup) -> Download:
-    """Return the tar straight from the storage; ``StorageError`` when it is not there or not as long as it was."""
-    key = f"{backup.key}/{ARCHIVE_NAME}"
+    """Return the tar straight from the storage; ``StorageError`` when it is not there or not as long as it was.
 
-    def opened(copy: Copy, backend: StorageBackend) -> Iterator[bytes]:
+    Without the private key it is what is stored, a tar.age, for whoever has the key elsewhere.
+    """
+    key, name = f"{backup.key}/{ARCHIVE_NAME}", f"{backup.key.replace('/', '-')}.tar"
+
+    def opened(copy: Copy, backend: StorageBackend) -> Download:
         found = backend.stat(key)
         if found is None or found.size != copy.size:
             raise StorageError(
                 Text("The storage has no archive “{key}” of {size} bytes.", key=key, size=copy.size),
                 Text("It may have been moved, cut or deleted outside dbadmin. Choose another backup."),
             )
-        return begun(backend.open(key))
+        if isinstance(backend, EncryptedStorage) and copy.recipients and not backend.can_open(key):
+            return Download(name=f"{name}{SUFFIX}", size=copy.size, chunks=begun(backend.open_sealed(key)))
+        return Download(name=name, size=backup.size, chunks=begun(backend.open(key)))
 
-    chunks = read(backup, opened)
-    return Download(name=f"{backup.key.replace('/', '-')}.tar", size=backup.size, chunks=chunks)
+    return read(backup, opened)
 
 
 def plain_sql(backup: Backup, progress: Progress) -> Path:

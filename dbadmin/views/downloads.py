@@ -19,7 +19,7 @@ from dbadmin.views.failures import failed
 @requires("dbadmin.download_backup")
 @require_GET
 def archive(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Hand out the tar."""
+    """Hand out the tar, as it is stored when nothing here opens it."""
     backup = _backup(pk)
     try:
         file = download.archive(backup)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from django.test import Client
 
 from dbadmin import crypto
 from dbadmin.archives.age import new_identity
+from dbadmin.archives.encryption import decrypt
 from dbadmin.backups.take import take_backup
 from dbadmin.jobs.queue import identities_of
 from dbadmin.models import AuditEvent, Backup, EncryptionKey, Job
@@ -200,6 +202,22 @@ def test_other_pages_refuse_without_it(
     assert not Job.objects.exists()
     admin.post(f"/backups/{backup.pk}/{path}/", sent | {"key_file": file_of(identity)})
     assert identities_of(Job.objects.get()) == (identity,)
+
+
+def test_a_download_without_the_key_is_what_is_stored(
+    admin: Client, sealed: tuple[Backup, str], tmp_path: Path
+) -> None:
+    backup, identity = sealed
+    answer = admin.get(f"/backups/{backup.pk}/archive/")
+    assert ".tar.age" in answer.headers["Content-Disposition"]
+    content = b"".join(answer.streaming_content)  # type: ignore[arg-type]
+    assert len(content) == int(answer.headers["Content-Length"])
+    assert hashlib.sha256(b"".join(decrypt([content], [identity]))).hexdigest() == backup.sha256
+    key = EncryptionKey.objects.get()
+    key.identity = identity
+    key.save()
+    clear = b"".join(admin.get(f"/backups/{backup.pk}/archive/").streaming_content)  # type: ignore[arg-type]
+    assert hashlib.sha256(clear).hexdigest() == backup.sha256
 
 
 def test_the_page_of_a_backup_asks_for_the_key(admin: Client, sealed: tuple[Backup, str]) -> None:
