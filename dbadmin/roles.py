@@ -47,6 +47,7 @@ ADMIN = OPERATOR | {
     "add_storage",
     "change_storage",
     "delete_storage",
+    "adopt_archive",
     "view_encryptionkey",
     "add_encryptionkey",
     "change_encryptionkey",

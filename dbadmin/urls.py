@@ -6,6 +6,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from dbadmin.views import (
+    adopting,
     assertions,
     audit,
     backups,
@@ -108,6 +109,7 @@ urlpatterns = [
     path("storages/<int:pk>/test/", storage_changes.test, name="storage-test"),
     path("storages/<int:pk>/default/", storage_changes.default, name="storage-default"),
     path("storages/<int:pk>/remove/", storage_changes.remove, name="storage-remove"),
+    path("storages/<int:pk>/adopt/", adopting.adoption, name="storage-adopt"),
     path("storages/<int:pk>/return/", storage_changes.put_back, name="storage-return"),
     # Encryption keys
     path("keys/", keys.keys, name="keys"),

@@ -88,6 +88,7 @@ NEEDED = {
     "storage-default": "change_storage",
     "storage-remove": "delete_storage",
     "storage-return": "add_storage",
+    "storage-adopt": "adopt_archive",
     "jobs": "view_job",
     "job": "view_job",
     "job-live": "view_job",
