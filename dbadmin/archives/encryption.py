@@ -145,6 +145,7 @@ class EncryptedStorage:
             digest.update(chunk)
             done += len(chunk)
             progress.update(done)
+            progress.check()
         if digest.hexdigest() != sha256:
             raise CorruptArchive(
                 Text("“{key}” is not what was stored: its hash has changed.", key=key),
@@ -159,11 +160,9 @@ class EncryptedStorage:
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects of both forms under the keys they were written with."""
-        before = ""
-        for found in map(_named, self.inner.list(prefix)):
-            if found.key != before:
-                yield found
-            before = found.key
+        # Sorted again: “a-b.age” comes before “a.age”, and “a-b” after “a”.
+        found = {each.key: each for each in map(_named, self.inner.list(prefix))}
+        yield from (found[key] for key in sorted(found))
 
     def delete(self, key: str) -> None:
         """Remove the object in both forms."""
