@@ -137,3 +137,4 @@ class _HashedStream(io.RawIOBase):
         self._digest.update(chunk)
         self.size += len(chunk)
         self._progress.update(self.size)
+        self._progress.check()

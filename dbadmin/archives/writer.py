@@ -53,6 +53,7 @@ class ArchiveWriter:
             self._whole.update(chunk)
             self.size += len(chunk)
             self.progress.update(self.size)
+            self.progress.check()
             yield chunk
 
     def _tar(self) -> Iterator[bytes]:

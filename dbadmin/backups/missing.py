@@ -100,7 +100,7 @@ class _Copying:
 
     def run(self) -> Placed:
         """Store it, and leave nothing when that fails."""
-        target = self._copy.storage.backend()
+        target = self._copy.storage.for_writing()
         require_room(target, self._backup.size)
         try:
             placed = read(
@@ -188,6 +188,7 @@ class _Copying:
             done += len(chunk)
             self._reading_failed = False
             self._progress.update(done)
+            self._progress.check()
             yield chunk
             self._reading_failed = True
         if (digest.hexdigest(), done) != (sha256, size):

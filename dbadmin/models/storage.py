@@ -12,11 +12,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from dbadmin.archives.encryption import EncryptedStorage
+from dbadmin.choices import CopyState
 from dbadmin.crypto import decrypt, encrypt
 from dbadmin.models.fields import SentenceField
 from dbadmin.models.retention import Retention
 from dbadmin.storages import get_storage
 from dbadmin.storages.limited import LimitedStorage
+from dbadmin.storages.present import require_present
 
 
 class EncryptionKey(models.Model):
@@ -137,6 +139,12 @@ class Storage(models.Model):
     @secrets.setter
     def secrets(self, values: dict[str, str]) -> None:
         self.encrypted_secrets = encrypt(json.dumps(values)) if values else ""
+
+    def for_writing(self) -> EncryptedStorage:
+        """Return ``backend``; ``StorageError`` for a folder that is not here or not mounted, see ``require_present``."""
+        if self.kind == "local":
+            require_present(Path(self.settings["path"]), has_archives=self.copies.filter(state=CopyState.STORED).exists)
+        return self.backend()
 
     def backend(self) -> EncryptedStorage:
         """Return the storage itself: at the pace it may have, sealing for its keys, opening with all that are here.

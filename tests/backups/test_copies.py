@@ -272,6 +272,29 @@ def test_what_is_broken_off_after_the_first_copy_is_completed_later(
     assert set(states(backup).values()) == {CopyState.STORED}
 
 
+class CancelledWhile(Silent):
+    """Somebody presses Cancel in the middle of a phase."""
+
+    def __init__(self, phase: str) -> None:
+        self.phase_name, self.now = phase, ""
+
+    def phase(self, name: Text, *, total: int | None = None, unit: str = "bytes") -> None:
+        self.now = name.msgid
+
+    def check(self) -> None:
+        if self.now == self.phase_name:
+            raise Cancelled
+
+
+@pytest.mark.parametrize("phase", ["Storing the archive", "Checking the archive"])
+def test_storing_and_reading_back_can_be_cancelled_in_the_middle(
+    phase: str, database: Database, storage: Storage
+) -> None:
+    with pytest.raises(Cancelled):
+        take_backup(database=database, storages=[storage], scope="full", progress=CancelledWhile(phase))
+    assert below(folder(storage)) == []
+
+
 def test_a_backup_whose_job_still_stores_it_is_left_to_the_job(database: Database, storage: Storage) -> None:
     job = make_job(database=database, state=JobState.RUNNING)
     backup = make_backup(database=database, storage=storage, job=job)

@@ -161,3 +161,10 @@ def test_backup_run_in_two_storages_copy_and_restore_from_one(database: Database
     assert Backup.objects.get().storage == two
     assert run("backup", "verify", number, "--storage", "Two")[0] == 0
     assert run("backup", "verify", number, "--storage", "Nowhere")[0] == 4
+
+
+def test_a_partial_backup_is_a_warning(database: Database, storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    make_storage(tmp_path / "file", name="Away")
+    code, document = run("backup", "run", "shop", "--storage", "disk", "--storage", "Away")
+    assert (code, document["results"][0]["backup"]["missing_copies"]) == (1, 1)

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.backups.missing import store_missing
+from dbadmin.backups.reconcile import Reconciled, reconcile
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import CopyState, JobKind, JobState
 from dbadmin.jobs.queue import enqueue
@@ -143,6 +144,7 @@ def test_whatever_is_killed_or_cut_leaves_whole_backups_and_nothing_else(scene: 
     )
     for backup in Backup.objects.all():
         verify_backup(backup, Silent())
+    assert reconcile(database=scene.database, progress=Silent()) == Reconciled()
     assert spools() == []
 
 

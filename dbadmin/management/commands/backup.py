@@ -71,7 +71,7 @@ class Command(KeepingVerbs, StatisticsVerbs, VerbCommand):
         return Outcome(
             results=[_result(job) for job in jobs],
             lines=[_line(job) for job in jobs],
-            exit_code=CRITICAL if bad else DONE,
+            exit_code=CRITICAL if bad else WARNING if _is_partial(jobs) else DONE,
         )
 
     def _run(self, database: Database, params: dict[str, Any], *, queue: bool) -> Job:
@@ -191,6 +191,10 @@ def _copy(backup: Backup, storage: Storage) -> Copy:
     if copy is None:
         raise UsageError(Text("“{storage}” has no copy of this backup.", storage=storage.name))
     return copy
+
+
+def _is_partial(jobs: list[Job]) -> bool:
+    return Backup.objects.filter(job__in=jobs, missing_copies__gt=0).exists()
 
 
 def _result(job: Job) -> dict[str, Any]:
