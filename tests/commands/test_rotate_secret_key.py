@@ -22,7 +22,7 @@ from dbadmin import crypto
 from dbadmin.exceptions import Refused
 from dbadmin.management import secret_key
 from dbadmin.management.secret_key import rotate, secret_fields
-from dbadmin.models import Database, EncryptionKey, Job
+from dbadmin.models import Database, EncryptionKey, Job, KeyProof
 from tests.factories import make_database, make_job, make_storage
 
 ROOT = Path(__file__).parent.parent.parent
@@ -65,6 +65,8 @@ def rows(db: None, key_file: Path) -> Callable[[], tuple[Any, ...]]:
     for row in (database, storage, key, job):
         row.save()
 
+    KeyProof.accept()
+
     def read() -> tuple[Any, ...]:
         for row in (database, storage, key, job):
             row.refresh_from_db()
@@ -80,7 +82,7 @@ def test_every_secret_gets_the_new_key(rows: Callable[[], tuple[Any, ...]], key_
     former = key_file.read_text().strip()
     done = rotate()
     assert done.changed == {f"{model.__name__}.{name}": 1 for model, name in secret_fields()}
-    assert len(done.changed) == 4
+    assert len(done.changed) == 5
     assert rows() == SECRETS
     assert former not in key_file.read_text()
     assert (key_file.stat().st_mode & 0o777, len(crypto.keys())) == (0o600, 1)
@@ -94,7 +96,8 @@ def test_a_change_that_was_broken_off_goes_on_with_the_same_key(
     Database.objects.exclude(encrypted_password="").update(encrypted_password=crypto.encrypt("first"))
     assert rows() == SECRETS
     assert rotate().changed == {"EncryptionKey.encrypted_identity": 1, "Job.encrypted_identities": 1} | {
-        "Storage.encrypted_secrets": 1
+        "Storage.encrypted_secrets": 1,
+        "KeyProof.encrypted_word": 1,
     }
     assert crypto.keys() == pair[:1]
     assert rows() == SECRETS
