@@ -9,14 +9,17 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dbadmin import audit
 from dbadmin.backups import storage_changes
+from dbadmin.backups.judging import Judged
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.storages import DetailsForm, RemoveForm, SettingsForm
-from dbadmin.models import Storage
+from dbadmin.judged import let_go_by
+from dbadmin.models import Database, Storage
 from dbadmin.storages.kinds import KINDS, LOCAL, find_kind
 from dbadmin.views.access import requires
 from dbadmin.views.failures import failed
@@ -116,11 +119,29 @@ def _answer(request: HttpRequest, page: str, context: dict[str, Any]) -> HttpRes
             context |= _tried(described)
         return render(request, "dbadmin/_storage_tried.html" if "HX-Request" in request.headers else page, context)
     if request.method == "POST" and described.is_valid() & details.is_valid():
+        context |= {"released": _released(request, details, described), "seen": _chosen_retention(details)}
+        if context["released"]:
+            return render(request, page, context)
         try:
             return _saved(request, details, described)
         except DbadminError as error:
             context["refused"] = error
     return render(request, page, context)
+
+
+def _released(request: HttpRequest, details: DetailsForm, described: SettingsForm) -> list[Judged]:
+    """Return the copies that go by a newly chosen retention, until somebody has looked at them."""
+    stored, chosen = described.stored, _chosen_retention(details)
+    if stored is None or "retention" not in details.changed_data or request.POST.get("seen") == chosen:
+        return []
+    databases = Database.objects.registered().filter(backups__copies__storage=stored).distinct()
+    same = Storage.objects.filter(pk=stored.pk)
+    return let_go_by(lambda: same.update(retention=chosen or None), databases, now=timezone.now())
+
+
+def _chosen_retention(details: DetailsForm) -> str:
+    retention = details.cleaned_data.get("retention")
+    return str(retention.pk) if retention else ""
 
 
 def _tried(described: SettingsForm) -> dict[str, Any]:

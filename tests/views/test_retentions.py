@@ -150,6 +150,22 @@ def test_what_goes_when_a_schedule_is_removed_is_said(admin: Client, schedule: S
     assert Backup.objects.filter(schedule=schedule).count() == 20
 
 
+def test_a_storage_that_would_let_copies_go_is_saved_only_after_a_look(admin: Client, schedule: Schedule) -> None:
+    storage, shorter = schedule.destinations.get().storage, make_retention(name="Short", daily=2)
+    schedule.destinations.update(retention=None)
+    edit = reverse("storage-edit", args=[storage.pk])
+    given = {"name": storage.name, "retention": str(shorter.pk), "bandwidth_kilobytes": "0"}
+    given |= {f"storage-{name}": value for name, value in storage.settings.items()}
+    response = admin.post(edit, given)
+    assert "Saving this lets copies go." in response.content.decode()
+    assert len(response.context["released"]) == 18
+    storage.refresh_from_db()
+    assert storage.retention is None
+    admin.post(edit, given | {"seen": response.context["seen"]})
+    storage.refresh_from_db()
+    assert storage.retention == shorter
+
+
 def test_presets_fill_the_form(admin: Client) -> None:
     assert "Until there is one, every backup is kept for ever." in page(admin, reverse("retentions"))
     assert 'value="8"' in page(admin, reverse("retention-add") + "?preset=tiers")
