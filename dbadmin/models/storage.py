@@ -141,7 +141,7 @@ class Storage(models.Model):
         self.encrypted_secrets = encrypt(json.dumps(values)) if values else ""
 
     def for_writing(self) -> EncryptedStorage:
-        """Return ``backend``; ``StorageError`` for a folder that is not here or not mounted, see ``require_present``."""
+        """Return ``backend``; ``StorageError`` for a folder that is not here or not mounted."""
         if self.kind == "local":
             require_present(Path(self.settings["path"]), has_archives=self.copies.filter(state=CopyState.STORED).exists)
         return self.backend()
