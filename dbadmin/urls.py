@@ -12,6 +12,7 @@ from dbadmin.views import (
     backups,
     comparisons,
     databases,
+    deletion,
     downloads,
     drills,
     health,
@@ -66,6 +67,7 @@ urlpatterns = [
     path("backups/<int:pk>/drill/", drills.run, name="backup-drill"),
     path("backups/<int:pk>/pin/", pins.pin, name="backup-pin"),
     path("backups/<int:pk>/unpin/", pins.unpin, name="backup-unpin"),
+    path("backups/<int:pk>/delete/", deletion.delete, name="backup-delete"),
     # Drills
     path("drills/", drills.drills, name="drills"),
     path("drills/<int:pk>/", drills.drill, name="drill"),

@@ -44,6 +44,7 @@ NEEDED = {
     "backup-copy": "run_backup",
     "backup-pin": "run_backup",
     "backup-unpin": "run_backup",
+    "backup-delete": "delete_backup",
     "backup-compare": "run_backup",
     "comparison": "view_backup",
     "backup-drill": "run_drill",

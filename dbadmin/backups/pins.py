@@ -46,22 +46,34 @@ def delete_backup(backup: Backup, *, actor: audit.Actor, reason: str, confirmed:
     """Release every copy of a backup; the files go with the next EXPIRE job, or by ``expire.finish``.
 
     ``Refused`` for a pinned one, one that others build on, one that a job reads, and without a reason; for the only
-    good one of its database unless ``confirmed`` is the database's short name.
+    good one of its database unless ``confirmed`` is the database's name or short name. What lies in storages that were
+    removed from the dashboard stays there.
     """
     lock(backup.database)
     row = Backup.objects.select_related("database").get(pk=backup.pk)
     _require_free(row, reason)
-    if is_only_good_one(row) and confirmed != row.database.slug:
+    if is_only_good_one(row) and confirmed not in (row.database.slug, row.database.name):
         raise Refused(
             Text("It is the only good backup of “{name}”.", name=row.database.name),
             Text("Take another one first, or confirm with the short name “{slug}”.", slug=row.database.slug),
         )
     why = Text("Deleted by hand: {reason}", reason=reason.strip())
-    for copy in Copy.objects.filter(backup=row, state__in=HELD).select_related("storage", "backup"):
+    for copy in _deletable(row):
         let_go(copy, actor=actor, reason=why, action="backup.delete")
     settle_after(row, why)
     row.refresh_from_db()
     return row
+
+
+def _deletable(row: Backup) -> list[Copy]:
+    held = Copy.objects.filter(backup=row, state__in=HELD).select_related("storage", "backup")
+    copies = list(held.filter(storage__removed_at=None))
+    if held and not copies:
+        raise Refused(
+            Text("Its archives lie in storages that were removed from the dashboard only; nothing is deleted there."),
+            Text("Put the storage back on the dashboard first."),
+        )
+    return copies
 
 
 def is_only_good_one(backup: Backup) -> bool:
