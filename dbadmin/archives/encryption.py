@@ -146,7 +146,6 @@ class EncryptedStorage:
             done += len(chunk)
             progress.update(done)
             progress.check()
-            progress.check()
         if digest.hexdigest() != sha256:
             raise CorruptArchive(
                 Text("“{key}” is not what was stored: its hash has changed.", key=key),
