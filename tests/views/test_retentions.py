@@ -135,6 +135,7 @@ def test_a_schedule_that_would_let_copies_go_is_saved_only_after_a_look(admin: C
     edit = reverse("schedule-edit", args=[schedule.pk])
     response = admin.post(edit, given)
     assert "Saving this lets copies go." in response.content.decode()
+    assert "Every day at 03:00" in response.content.decode()
     assert len(response.context["released"]) == 5
     assert schedule.destinations.get().retention != shorter
     admin.post(edit, given | {"seen": response.context["seen"]})
