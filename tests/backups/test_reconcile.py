@@ -13,6 +13,7 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.backups.expire import expire
 from dbadmin.backups.reconcile import Reconciled, reconcile
+from dbadmin.backups.take import take_backup
 from dbadmin.choices import BackupState, CopyState, JobKind, JobState, Verdict
 from dbadmin.exceptions import StorageError
 from dbadmin.health.run import run_checks
@@ -22,6 +23,7 @@ from dbadmin.progress import Silent
 from tests.backups.files import below
 from tests.backups.stored import put, put_copy, states
 from tests.factories import make_backup, make_job, make_retention, make_storage
+from tests.jobs.test_keys import make_key
 
 pytestmark = pytest.mark.django_db
 
@@ -225,3 +227,28 @@ def test_what_is_there_again_after_its_deletion_is_told(database: Database, tmp_
     (root(storage) / old.key / "backup.tar").write_bytes(b"back")
     Copy.objects.filter(backup=old).update(deleted_at=timezone.now() - timedelta(days=1))
     assert [orphan.key for orphan in look(database).orphans] == [old.key]
+
+
+def test_of_encrypted_archives_without_a_private_key_the_same_is_known(
+    database: Database, storage: Storage, tmp_path: Path
+) -> None:
+    make_key(storage, private=False)
+    backup = take_backup(database=database, storages=[storage], scope="full", progress=Silent())
+    assert [name.rpartition("/")[2] for name in below(root(storage))] == ["backup.tar.age", "manifest.json.age"]
+    put(database, make_storage(tmp_path / "clear"), days=3)
+    storage.backend().write("shop/unknown/backup.tar", [b"?"])
+    assert [orphan.complete for orphan in look(database).orphans] == [False]
+    set_aside(backup, storage, tmp_path)
+    assert len(look(database).vanished) == 1
+    bring_back(backup, storage, tmp_path)
+    assert len(look(database).back) == 1
+    assert states(backup) == (BackupState.AVAILABLE, [CopyState.STORED])
+
+
+def test_retention_deletes_encrypted_archives_without_a_private_key(database: Database, storage: Storage) -> None:
+    make_key(storage, private=False)
+    Storage.objects.update(retention=make_retention(last=1, daily=0))
+    put(database, storage, days=3)
+    newest = put(database, storage, days=1)
+    assert expire(database=database, progress=Silent()).deleted == 1
+    assert below(root(storage)) == [f"{newest.key}/backup.tar.age", f"{newest.key}/manifest.json.age"]
