@@ -48,13 +48,15 @@ class Gap:
     @property
     def sentence(self) -> Text:
         """What is wrong."""
+        if len(self.queues) == 1:
+            return Text("No worker takes the jobs of “{queue}”; waiting at this site: {n}.", **self._figures)
         if self.site:
             return Text("No worker runs for the site “{site}”; jobs that wait for one: {n}.", **self._figures)
         return Text("No worker runs for databases without a site; jobs that wait for one: {n}.", **self._figures)
 
     @property
     def _figures(self) -> dict[str, str | int]:
-        return {"site": self.site, "n": self.waiting}
+        return {"site": self.site, "n": self.waiting, "queue": self.queues[0]}
 
     @property
     def command(self) -> str:
