@@ -135,6 +135,8 @@ def calendar(now: datetime, *, database: Database | None = None) -> list[Day]:
     days = [timezone.localtime(now).date() - timedelta(days=back) for back in reversed(range(DAYS))]
     bounds = [_moment(_midnight(day)) for day in (*days, days[-1] + timedelta(days=1))]
     of = {f"of_{name}": f"AND {name}.database_id = {int(database.pk)}" if database else "" for name in _TABLES}
+    if database:  # every scope, said so that the index of database, scope and time serves
+        of["of_backup"] += f" AND backup.scope IN ({_listed(Scope)})"
     query = DAYS_QUERY.format(
         days=_values(DAYS),
         kind=JobKind.BACKUP.value,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,7 +19,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from dbadmin.backups.readiness import Readiness, assess
-from dbadmin.backups.statistics import Day, calendar, gather, on_day
+from dbadmin.backups.statistics import Day, Statistics, calendar, gather, on_day
 from dbadmin.backups.storage_use import LOOK_BACK, Use, uses
 from dbadmin.choices import Scope
 from dbadmin.forms.filters import MigrationFilter
@@ -27,18 +28,19 @@ from dbadmin.plots import Cell
 from dbadmin.views.access import requires
 
 SHOWN = 200
+FRESH_SECONDS = 60
 
 
 @requires("dbadmin.view_backup")
 @require_safe
 def statistics(request: HttpRequest) -> HttpResponse:
     """Show a year of backups: each day, each database over time, totals, success, growth and cost."""
-    now = timezone.now()
     chosen = MigrationFilter(request.GET)  # one database, or all
     database: Database | None = chosen.cleaned_data.get("database")
-    days = calendar(now, database=database)
-    found = gather(now)
-    stored = uses(Storage.objects.registered(), since=timezone.localdate() - LOOK_BACK)
+    days = calendar(timezone.now(), database=database)
+    counted = cache.get_or_set("backup-statistics", _count, FRESH_SECONDS)
+    assert counted
+    found, stored, counted_at = counted
     context = {
         "filter": chosen,
         "one": database,
@@ -51,6 +53,7 @@ def statistics(request: HttpRequest) -> HttpResponse:
         "growth": _growth(stored),
         "costs": _costs(stored),
         "today": timezone.localdate(),
+        "counted_at": counted_at,
     }
     return render(request, "dbadmin/statistics.html", context)
 
@@ -79,6 +82,12 @@ def readiness(request: HttpRequest) -> HttpResponse:
     found = assess(timezone.now())
     context = {"rows": found, "situation": _situation(found), "ready": sum(each.is_ready for each in found)}
     return render(request, "dbadmin/readiness.html", context)
+
+
+def _count() -> tuple[Statistics, list[Use], datetime]:
+    """Add everything up: a tenth of a second where there are a hundred thousand backups."""
+    now = timezone.now()
+    return gather(now), uses(Storage.objects.registered(), since=timezone.localdate() - LOOK_BACK), now
 
 
 def _read(written: str) -> date | None:

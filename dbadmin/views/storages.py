@@ -42,7 +42,7 @@ def storage(request: HttpRequest, pk: int) -> HttpResponse:
         "storage": found,
         "use": use,
         "chart": _growth(use),
-        "shares": shares(found),
+        "shares": shares(use),
         "due": due.defer("backup__facts", "backup__origin").order_by("retry_at", "pk")[:SHOWN],
         "orphans": found.orphans.all()[:SHOWN],
         "orphan_count": found.orphans.count(),
