@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
@@ -123,19 +124,24 @@ def _note(schedules: Sequence[Schedule], now: datetime) -> None:
     rows: list[ScheduleRun] = []
     coming: dict[datetime | None, list[int]] = defaultdict(list)
     for schedule in schedules:
-        try:
-            table = Timetable(schedule.expression, schedule.time_zone)
-        except ValidationFailed:  # such as a zone that this machine does not know any more; the health check tells it
-            coming[None].append(schedule.pk)
-            continue
-        due = table.due_between(schedule.evaluated_at, now, limit=MOST_MOMENTS)
-        coming[table.next(now)].append(schedule.pk)
+        due, following = _moments(schedule.expression, schedule.time_zone, schedule.evaluated_at, now)
+        coming[following].append(schedule.pk)
         for pk in databases[schedule.pk]:
             rows += _Moments(schedule, due, now, unsettled.get((schedule.pk, pk))).rows(pk)
     ScheduleRun.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
     schedule_runs.give_way([row for row in rows if row.state == RunState.WAITING], now)
     for moment, ids in coming.items():
         Schedule.objects.filter(pk__in=ids).update(evaluated_at=now, next_due_at=moment)
+
+
+@lru_cache(maxsize=256)
+def _moments(expression: str, zone: str, after: datetime, now: datetime) -> tuple[Due, datetime | None]:
+    """Return what has come and what is next; remembered, because most schedules have the times of others."""
+    try:
+        table = Timetable(expression, zone)
+    except ValidationFailed:  # such as a zone that this machine does not know any more; the health check tells it
+        return Due(), None
+    return table.due_between(after, now, limit=MOST_MOMENTS), table.next(now)
 
 
 def _unsettled(schedules: Sequence[Schedule]) -> Mapping[tuple[int, int], ScheduleRun]:
