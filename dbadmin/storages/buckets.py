@@ -55,6 +55,8 @@ def s3(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorage
         address=address,
         prefix=prefix,
         storage_class=settings.get("storage_class") or "",
+        lock_days=int(settings.get("lock_days") or 0),
+        lock_mode=settings.get("lock_mode") or "GOVERNANCE",
         uploads=_uploads(settings, secrets, address=address, region=region),
         secrets=tuple(secrets.values()),
     )

@@ -147,6 +147,22 @@ S3 = Kind(
             choices=(("", Text("none")), ("sha256", Text("SHA-256")), ("crc64nvme", Text("CRC64-NVME"))),
             help=Text("Needed by buckets with object lock. Not every server knows it."),
         ),
+        Setting(
+            name="lock_days",
+            label=Text("Lock for days"),
+            form=NUMBER,
+            help=Text("Nobody can delete an archive before, not even with these keys. The bucket needs object lock."),
+        ),
+        Setting(
+            name="lock_mode",
+            label=Text("Kind of lock"),
+            default="GOVERNANCE",
+            form=CHOICE,
+            choices=(
+                ("GOVERNANCE", Text("governance: those with a special permission can lift it")),
+                ("COMPLIANCE", Text("compliance: nobody can")),
+            ),
+        ),
         ALLOW_HTTP,
         CA_CERTIFICATE,
     ),

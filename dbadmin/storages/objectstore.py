@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from dbadmin.storages.base import CHUNK, Counted, StoredObject, is_temporary, re
 from dbadmin.storages.reasons import StorageDenied, explained, missing, taken
 from dbadmin.storages.resuming import resuming
 from dbadmin.storages.uploads import Uploads
+from dbadmin.text import Text
 
 MEGABYTE = 1 << 20
 SMALLEST_PART, USUAL_PART = 8 * MEGABYTE, 16 * MEGABYTE
@@ -68,6 +69,8 @@ class ObjectStorage:
     uploads: Uploads | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
     patience: Patience = USUAL
+    lock_days: int = 0
+    lock_mode: str = "GOVERNANCE"
 
     @property
     def server(self) -> tuple[str, int] | None:
@@ -78,6 +81,7 @@ class ObjectStorage:
     def write(self, key: str, chunks: Iterable[bytes], *, expected_size: int | None = None) -> StoredObject:
         """Send parts as they come; only their completion gives the object its name."""
         require_name(key)
+        self._require_lockable(key)
         if self.has(key):
             raise taken(key)
         counted = Counted(chunks)
@@ -90,6 +94,7 @@ class ObjectStorage:
         found = self.stat(key)
         if found is None or found.size != counted.size:
             raise missing(key)
+        self._lock(key)
         return StoredObject(key=key, size=counted.size, modified=found.modified, sha256=counted.sha256)
 
     def open(self, key: str, *, offset: int = 0) -> Iterator[bytes]:
@@ -201,6 +206,25 @@ class ObjectStorage:
             found = self.stat(key)
             if found is None or found.size != size:
                 raise
+
+    def _require_lockable(self, key: str) -> None:
+        if self.lock_days and self.uploads is None:
+            raise StorageError(
+                Text("“{key}” cannot be locked without keys of its own.", key=key),
+                Text("Enter access key and secret key in the storage's settings, or let the bucket lock by default."),
+            )
+
+    def _lock(self, key: str) -> None:
+        """Lock what was stored; an object that should be locked and cannot be does not stay."""
+        if not self.lock_days or self.uploads is None:
+            return
+        whole = f"{self.prefix}/{key}" if self.prefix else key
+        try:
+            self.uploads.lock(whole, until=datetime.now(UTC) + timedelta(days=self.lock_days), mode=self.lock_mode)
+        except StorageError:
+            with contextlib.suppress(StorageError):
+                self.unmark(key)
+            raise
 
     def _abandon(self, upload: obstore.WritableFile, key: str, error: BaseException) -> None:
         """Remove what was sent. What cannot be removed now, because the line is cut, is left to ``sweep``."""

@@ -124,7 +124,8 @@ class _Stages:
 def _innermost(storage: Storage) -> Storage:
     while (inner := getattr(storage, "inner", None)) is not None:
         storage = inner
-    return replace(storage, patience=HASTE) if isinstance(storage, ObjectStorage) else storage
+    # A locked object of a probe would stay.
+    return replace(storage, patience=HASTE, lock_days=0) if isinstance(storage, ObjectStorage) else storage
 
 
 def _addresses(storage: Storage) -> Iterator[tuple[str, int]]:

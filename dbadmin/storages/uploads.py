@@ -1,7 +1,8 @@
-"""Uploads in parts that nobody finished, which obstore can neither list nor remove: asked of S3 itself."""
+"""What obstore cannot ask of S3: uploads in parts that nobody finished, and locks on objects."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import html
@@ -35,7 +36,7 @@ class Unfinished:
 
 @dataclass(frozen=True, kw_only=True)
 class Uploads:
-    """The unfinished uploads of one bucket. ``address`` is the bucket's, without a slash at the end."""
+    """The unfinished uploads and locks of one bucket. ``address`` is the bucket's, without a slash at the end."""
 
     address: str
     region: str
@@ -61,10 +62,19 @@ class Uploads:
         """Remove an unfinished upload and its parts; one that is gone is no error."""
         self._ask("DELETE", found.key, {"uploadId": found.upload})
 
-    def _ask(self, method: str, key: str, query: Mapping[str, str]) -> str:
+    def lock(self, key: str, *, until: datetime, mode: str) -> None:
+        """Let nobody delete or shorten this version of an object before a time; needs a bucket with object lock."""
+        body = (
+            '<Retention xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            f"<Mode>{mode}</Mode><RetainUntilDate>{until:%Y-%m-%dT%H:%M:%SZ}</RetainUntilDate></Retention>"
+        )
+        self._ask("PUT", key, {"retention": ""}, body=body.encode())
+
+    def _ask(self, method: str, key: str, query: Mapping[str, str], *, body: bytes = b"") -> str:
         url = f"{self.address}/{quote(key)}" if key else self.address
         url += "?" + "&".join(f"{quote(name, safe='')}={quote(query[name], safe='')}" for name in sorted(query))
-        request = urllib.request.Request(url, method=method, headers=self._signed(method, url))  # noqa: S310
+        headers = self._signed(method, url, body)
+        request = urllib.request.Request(url, body or None, headers, method=method)  # noqa: S310
         context = ssl.create_default_context(cafile=self.ca_certificate or None)
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=context) as answer:  # noqa: S310
@@ -74,7 +84,7 @@ class Uploads:
             if "NoSuchUpload" in said:
                 return ""
             if error.code in NOT_KNOWN:
-                raise StorageDenied(Text("The storage does not tell which uploads were never finished.")) from error
+                raise StorageDenied(Text("The storage does not know that request.")) from error
             raise self._explained(said, key) from error
         except (OSError, http.client.HTTPException) as error:
             raise self._explained(repr(error), key) from error
@@ -82,16 +92,20 @@ class Uploads:
     def _explained(self, said: str, key: str) -> StorageError:
         return explained(said, key=key, secrets=(self.secret_access_key, self.session_token))
 
-    def _signed(self, method: str, url: str) -> dict[str, str]:
-        """Return the headers of an AWS signature of version 4 for a request without a body."""
+    def _signed(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        """Return the headers of an AWS signature of version 4."""
         parts, now = urlsplit(url), datetime.now(UTC)
-        nothing = hashlib.sha256(b"").hexdigest()
-        headers = {"host": parts.netloc, "x-amz-content-sha256": nothing, "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}"}
+        content = hashlib.sha256(body).hexdigest()
+        headers = {"host": parts.netloc, "x-amz-content-sha256": content, "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}"}
+        if body:
+            headers["content-type"] = "application/xml"
+            # Requests about locks are not taken without it.
+            headers["content-md5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         if self.session_token:
             headers["x-amz-security-token"] = self.session_token
         names = ";".join(sorted(headers))
         lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-        request = f"{method}\n{parts.path or '/'}\n{parts.query}\n{lines}\n{names}\n{nothing}"
+        request = f"{method}\n{parts.path or '/'}\n{parts.query}\n{lines}\n{names}\n{content}"
         scope = f"{now:%Y%m%d}/{self.region}/s3/aws4_request"
         digest = hashlib.sha256(request.encode()).hexdigest()
         key = f"AWS4{self.secret_access_key}".encode()

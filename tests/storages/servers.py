@@ -40,7 +40,7 @@ class S3Server:
     def settings(self, prefix: str = "", *, port: int | None = None, **others: Any) -> dict[str, Any]:
         """Settings below ``prefix``; ``port`` where there is a wire in between."""
         endpoint = f"http://127.0.0.1:{port or self.port}"
-        return {"bucket": BUCKET, "prefix": prefix, "endpoint": endpoint, "access_key_id": ACCESS_KEY, **others}
+        return {"bucket": BUCKET, "prefix": prefix, "endpoint": endpoint, "access_key_id": ACCESS_KEY} | others
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import pytest
 from dbadmin.exceptions import StorageError, ValidationFailed
 from dbadmin.storages import get_storage
 from dbadmin.storages.objectstore import ObjectStorage
+from dbadmin.storages.probe import probe_storage
 from tests.storages.servers import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, boto
 
 MEGABYTE = 1 << 20
@@ -98,6 +99,33 @@ def test_another_writer_that_died_blocks_a_name_for_an_hour_at_most(moto_server:
     assert storage.sweep(before=later) == 1
     storage.write("a/b", [b"x"])
     storage.discard("a")
+
+
+def test_archives_are_locked_where_that_is_wanted(moto_server: S3Server) -> None:
+    client = boto(moto_server)
+    client.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+    settings = moto_server.settings("ä b", lock_days=30, checksum="sha256") | {"bucket": "locked"}
+    storage = get_storage("s3", settings, moto_server.secrets)
+    written = storage.write("a/ü.tar", [bytes(MEGABYTE)] * 20)
+    found = client.head_object(Bucket="locked", Key="ä b/a/ü.tar")
+    assert found["ObjectLockMode"] == "GOVERNANCE"
+    kept = found["ObjectLockRetainUntilDate"] - written.modified
+    assert timedelta(days=29, hours=23) < kept < timedelta(days=30, minutes=1)
+    version = found["VersionId"]
+    with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
+        client.delete_object(Bucket="locked", Key="ä b/a/ü.tar", VersionId=version)
+    assert probe_storage(storage).failed is None
+
+
+def test_what_cannot_be_locked_does_not_stay(moto_server: S3Server) -> None:
+    """Its bucket has no object lock."""
+    storage = get_storage("s3", moto_server.settings("unlocked", lock_days=30), moto_server.secrets)
+    with pytest.raises(StorageError):
+        storage.write("a/b", [b"x"])
+    assert list(storage.list()) == []
+    keyless = get_storage("s3", moto_server.settings("unlocked", lock_days=30, access_key_id=""))
+    with pytest.raises(StorageError, match="cannot be locked"):
+        keyless.write("a/b", [b"x"])
 
 
 @pytest.mark.parametrize(
