@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dbadmin.engines.base import ReportLine
-from dbadmin.exceptions import Refused, ValidationFailed
+from dbadmin.exceptions import ConnectionFailed, Refused, ValidationFailed
 from dbadmin.text import Text
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs"}
@@ -48,6 +48,17 @@ def beside(original: Path, name: str) -> Path:
 def partial(target: Path) -> Path:
     """Return a new name beside ``target`` for what is to become it; ``remove_partials`` finds it after a crash."""
     return target.with_name(f"{_partial_prefix(target)}{secrets.token_hex(4)}.partial")
+
+
+def require_here(path: Path) -> None:
+    """Raise ``ConnectionFailed`` where the path is not: nothing of what happened to it can be seen from here."""
+    if not path.exists():
+        raise ConnectionFailed(
+            Text("“{path}” is not on this machine.", path=str(path)),
+            Text(
+                "Is its disk mounted? If it is another machine's, give the database a site and start a worker there."
+            ),
+        )
 
 
 def remove_partials(target: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from dbadmin.engines.base import ReportLine, Switch
 from dbadmin.engines.files.selection import FilesConnection, require_regular, select, sentences
-from dbadmin.engines.paths import attributes, give, partial, remove_partials, require_space, sync
+from dbadmin.engines.paths import attributes, give, partial, remove_partials, require_here, require_space, sync
 from dbadmin.engines.private import require_apart
 from dbadmin.exceptions import ConnectionFailed, DbadminError, Refused
 from dbadmin.progress import Progress, Silent
@@ -68,6 +68,7 @@ def settle(connection: FilesConnection, switch: Switch) -> bool:
     """Finish what was begun, as far as it can be; otherwise put everything back."""
     root = connection.root
     candidate, kept = root.with_name(switch.candidate), root.with_name(switch.kept)
+    require_here(root)
     with sentences(root):
         remove_partials(kept)
         if not kept.exists():

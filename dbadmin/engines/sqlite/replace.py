@@ -15,7 +15,7 @@ from pathlib import Path
 import apsw
 
 from dbadmin.engines.base import ReportLine, Switch
-from dbadmin.engines.paths import attributes, give, partial, remove_partials, require_space, sync
+from dbadmin.engines.paths import attributes, give, partial, remove_partials, require_here, require_space, sync
 from dbadmin.engines.sqlite.connection import SIDECARS, opened, sentences, sidecar
 from dbadmin.engines.sqlite.dump import copy_pages, integrity, reading
 from dbadmin.exceptions import ConnectionFailed, DatabaseError, Refused
@@ -70,6 +70,7 @@ def replace(path: Path, switch: Switch, *, progress: Progress) -> tuple[ReportLi
 def settle(path: Path, switch: Switch) -> bool:
     """SQLite has finished or undone the transaction itself; see which it was and remove what is left over."""
     candidate, kept = path.with_name(switch.candidate), path.with_name(switch.kept)
+    require_here(path)
     with sentences(path):
         remove_partials(kept)
         switched = _is_switched(path, candidate, kept, int(switch.marks["cookie"]))

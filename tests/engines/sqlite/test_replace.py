@@ -201,3 +201,13 @@ def test_a_full_disk_leaves_the_file_as_it_was(small_disk: Path) -> None:
     assert not ENGINE.settle(SQLiteConnection(live), switch)
     assert len(tags(live)) == 1
     assert {path.name for path in small_disk.iterdir()} == {"live.db", "new.db"}
+
+
+def test_from_a_machine_without_the_file_nothing_is_concluded(tmp_path: Path) -> None:
+    live = make(tmp_path / "live.db", "old")
+    make(tmp_path / "new.db", "new")
+    switch = intend(live)
+    live.rename(tmp_path / "elsewhere.db")
+    with pytest.raises(DbadminError, match="is not on this machine"):
+        ENGINE.settle(SQLiteConnection(live), switch)
+    assert (tmp_path / "new.db").exists()
