@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -22,11 +23,14 @@ from dbadmin.engines import ENGINES
 from dbadmin.exceptions import CorruptArchive, DbadminError, Refused, StorageError
 from dbadmin.models import Application, Backup, Copy, Database, Import, Orphan, Storage
 from dbadmin.progress import Progress
+from dbadmin.storages.addresses import Address
 from dbadmin.storages.base import StoredObject
 from dbadmin.text import Text
 
 # The folders that backups make: <database>/<UTC time>-<scope>-<id>.
 FOLDER = re.compile(r"^(?P<database>[^/]+)/(?P<time>\d{8}T\d{6}Z)-(?P<scope>[a-z]+)-[0-9a-f]+$")
+# Settings that say where a storage is; the others say how it is reached.
+PLACE = ("path", "bucket", "prefix", "endpoint", "account", "container", "remote", "options")
 DUMPS = (".dump", ".sql", ".backup", ".pgdump", ".sqlite", ".sqlite3", ".db", ".tar", ".gz", ".zst")
 
 
@@ -221,3 +225,26 @@ def _database(manifest: Manifest) -> Database:
 def _recipients(backend: EncryptedStorage, key: str) -> list[str]:
     """The public keys are not in what is encrypted; those are named whose private half opens it."""
     return backend.openers(f"{key}/{MANIFEST_NAME}")
+
+
+def storage_at(address: Address) -> Storage:
+    """Return the registered storage that is this place, or a new one, which is the default where there is none."""
+    for storage in Storage.objects.filter(kind=address.kind):
+        if all(_plain(storage.settings, name) == _plain(address.settings, name) for name in PLACE):
+            return storage
+    storage = Storage(name=_free_name(), kind=address.kind, settings=dict(address.settings))
+    storage.secrets = dict(address.secrets)
+    storage.is_default = not Storage.objects.registered().filter(is_default=True).exists()
+    storage.save()
+    return storage
+
+
+def _plain(settings: Mapping[str, Any], name: str) -> str:
+    return str(settings.get(name) or "").strip("/")
+
+
+def _free_name() -> str:
+    names, number = set(Storage.objects.values_list("name", flat=True)), 1
+    while (name := f"Found {number}") in names:
+        number += 1
+    return name

@@ -58,7 +58,7 @@ def recover(address: Address, *, identities: tuple[str, ...], progress: Progress
         progress.phase(Text("Bringing the catalogue up to date"))
         call_command("migrate", interactive=False, verbosity=0)
         _end_what_ran()
-        found = Recovered(key=key, manifest=manifest, storage=_storage_at(address))
+        found = Recovered(key=key, manifest=manifest, storage=adopt.storage_at(address))
         found.adopted, found.unknown = adopt.adopt_all(found.storage, actor=audit.from_shell(), progress=progress)
         found.locked = list(_locked())
     audit.record(audit.from_shell(), "catalogue.recover", found.storage, key=key, adopted=len(found.adopted))
@@ -160,26 +160,6 @@ def _end_what_ran() -> None:
         )
         active = ScheduleRun.objects.filter(state__in=(RunState.WAITING, RunState.ACTIVE))
         active.update(state=RunState.FAILED, settled_at=now, reason=message, retry_at=None)
-
-
-def _storage_at(address: Address) -> Storage:
-    """Return the storage of the catalogue that is this place, or a new one."""
-    wanted = dict(address.settings)
-    for storage in Storage.objects.filter(kind=address.kind):
-        if all(storage.settings.get(name) == value for name, value in wanted.items() if value):
-            return storage
-    storage = Storage(name=_free_name(), kind=address.kind, settings=wanted)
-    storage.secrets = dict(address.secrets)
-    storage.is_default = not Storage.objects.registered().filter(is_default=True).exists()
-    storage.save()
-    return storage
-
-
-def _free_name() -> str:
-    names, number = set(Storage.objects.values_list("name", flat=True)), 1
-    while (name := f"Recovered {number}") in names:
-        number += 1
-    return name
 
 
 def _locked() -> Iterator[str]:

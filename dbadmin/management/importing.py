@@ -22,8 +22,15 @@ def import_file(options: dict[str, Any]) -> Outcome:
     """Import here; exit code 2 when it failed, and then nothing is left."""
     if options["backup"] is not None or not options["to_new"] or not options["server"]:
         raise UsageError(Text("With --file name the server (--server) and the new database (--to-new), and no backup."))
-    server, path = find_database(options["server"]), Path(options["file"]).absolute()
-    row = receive(path, file_name=path.name, uploaded=False)
+    path = Path(options["file"]).absolute()
+    return bring_in(receive(path, file_name=path.name, uploaded=False), options)
+
+
+def bring_in(row: Import, options: dict[str, Any]) -> Outcome:
+    """Import what was received, named by ``--server`` and ``--to-new``."""
+    if not options["to_new"] or not options["server"]:
+        raise UsageError(Text("For a dump name the server (--server) and the new database (--to-new)."))
+    server = find_database(options["server"])
     try:
         new_target(row, server, options["to_new"], anywhere=True)  # refuse before there is a job
     except DbadminError:

@@ -19,6 +19,7 @@ from dbadmin.management.command import CRITICAL, DONE, UNKNOWN, WARNING, Outcome
 from dbadmin.management.comparisons import comparison_lines, comparison_row
 from dbadmin.management.keeping import KEEPING, KeepingVerbs
 from dbadmin.management.key_files import add_key_file, identities
+from dbadmin.management.mirroring import MIRRORING, MirroringVerbs
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import backup_line, backup_row, copy_line, copy_row, find_storage, job_row, require
 from dbadmin.management.statistics import STATISTICS, StatisticsVerbs
@@ -32,7 +33,7 @@ COMPARED = {
 }
 
 
-class Command(KeepingVerbs, StatisticsVerbs, VerbCommand):
+class Command(KeepingVerbs, StatisticsVerbs, MirroringVerbs, VerbCommand):
     """``backup run|list|show|verify|copy|compare|expire|pin|unpin|delete|reconcile``."""
 
     help = "Take, list, show, verify, copy, compare, keep and delete backups."
@@ -45,6 +46,7 @@ class Command(KeepingVerbs, StatisticsVerbs, VerbCommand):
         "compare": "compare with what is live or another backup; exit code 0 when nothing differs, 1 when not",
         **KEEPING,
         **STATISTICS,
+        **MIRRORING,
     }
 
     def add_run(self, parser: ArgumentParser) -> None:

@@ -16,12 +16,13 @@ from dbadmin.backups.undo import require_undoable
 from dbadmin.choices import JobKind, JobState, RestoreMode, RestoreState
 from dbadmin.exceptions import Refused, UsageError
 from dbadmin.jobs.foreground import work_on
+from dbadmin.management.adopting import add_uri, at_uri
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand, find_database
-from dbadmin.management.importing import import_file
+from dbadmin.management.importing import bring_in, import_file
 from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import clock, find_storage, job_row, require, restore_row
-from dbadmin.models import Backup, Database, Job, Restore
+from dbadmin.models import Backup, Database, Import, Job, Restore
 from dbadmin.text import Text
 
 
@@ -39,6 +40,7 @@ class Command(VerbCommand):
         """Add what and where."""
         parser.add_argument("backup", type=int, nargs="?", metavar="BACKUP_ID")
         parser.add_argument("--file", metavar="PATH", help="a dump or SQLite file, in place of a backup")
+        add_uri(parser)
         parser.add_argument("--with-owners", action="store_true", help="with --file: take over owners and grants")
         where = parser.add_mutually_exclusive_group(required=True)
         where.add_argument("--to-new", metavar="NAME", help="what it will be called; must not exist")
@@ -65,12 +67,9 @@ class Command(VerbCommand):
         """Restore here; exit code 1 when the copy differs."""
         if options["file"]:
             return import_file(options)
-        if options["backup"] is None:
-            raise UsageError(Text("Name a backup by its number, or a file with --file."))
-        backups = Backup.objects.select_related("database__application", "storage")
-        backup = require(backups, options["backup"], what=Text("backup"))
-        if options["storage"]:
-            backup.read_from = find_storage(options["storage"])
+        backup = _found(options)
+        if isinstance(backup, Import):
+            return bring_in(backup, options)
         beside = find_database(options["server"]) if options["server"] else backup.database
         if options["replace"]:
             return _outcome(_replace(backup, beside, options))
@@ -125,6 +124,18 @@ class Command(VerbCommand):
         """List the newest."""
         restores = list(Restore.objects.select_related("backup__database")[: options["limit"]])
         return Outcome(results=[restore_row(row) for row in restores], lines=[_line(row) for row in restores])
+
+
+def _found(options: dict[str, Any]) -> Backup | Import:
+    if options["uri"] and options["backup"] is None:
+        return at_uri(options)
+    if options["backup"] is None or options["uri"]:
+        raise UsageError(Text("Name a backup by its number, one with --uri, or a file with --file."))
+    backups = Backup.objects.select_related("database__application", "storage")
+    backup = require(backups, options["backup"], what=Text("backup"))
+    if options["storage"]:
+        backup.read_from = find_storage(options["storage"])
+    return backup
 
 
 def _replace(backup: Backup, database: Database, options: dict[str, Any]) -> Job:

@@ -14,6 +14,7 @@ from dbadmin import audit
 from dbadmin.backups import storage_changes
 from dbadmin.backups.storage_use import GIGABYTE, LOOK_BACK, Use, uses
 from dbadmin.exceptions import UsageError
+from dbadmin.management.adopting import ADOPTING, AdoptingVerbs
 from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand
 from dbadmin.management.rows import find_storage
 from dbadmin.management.storages import (
@@ -28,8 +29,8 @@ from dbadmin.storages.kinds import KINDS, find_kind, require_valid
 from dbadmin.text import Text
 
 
-class Command(VerbCommand):
-    """``storages list|show|add|edit|test|default|remove``."""
+class Command(AdoptingVerbs, VerbCommand):
+    """``storages list|show|add|edit|test|default|remove|scan|adopt``."""
 
     help = "List, register, change, test and remove storages. No archive is ever deleted by this."
     verbs = {
@@ -40,6 +41,7 @@ class Command(VerbCommand):
         "test": "try everything that backups need of a storage, step by step",
         "default": "let backups that name no storage go to this one",
         "remove": "take a storage off the dashboard; its archives stay",
+        **ADOPTING,
     }
 
     def do_list(self, options: dict[str, Any]) -> Outcome:

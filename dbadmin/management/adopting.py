@@ -1,0 +1,104 @@
+"""The verbs of `storages` for what lies there unknown, and ``restore run --uri``."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from dbadmin import audit
+from dbadmin.archives.encryption import offered
+from dbadmin.backups.adopt import DUMPS, FOLDER, adopt, adopt_all, bring, scan, storage_at
+from dbadmin.exceptions import DbadminError, UsageError
+from dbadmin.management.command import DONE, WARNING, Outcome
+from dbadmin.management.key_files import add_key_file, identities
+from dbadmin.management.progress import for_stream
+from dbadmin.management.rows import backup_row, find_storage
+from dbadmin.models import Backup, Import
+from dbadmin.storages.addresses import EXAMPLES, Address, read_uri
+from dbadmin.text import Text
+
+ADOPTING = {
+    "scan": "list archives and dumps that lie in a storage, and whether the catalogue knows them",
+    "adopt": "take archives that lie in a storage into the catalogue; all unknown ones without KEY",
+}
+
+
+class AdoptingVerbs:
+    """Methods for a ``VerbCommand``."""
+
+    def add_scan(self, parser: ArgumentParser) -> None:
+        """Add which."""
+        parser.add_argument("name", metavar="NAME")
+
+    def do_scan(self, options: dict[str, Any]) -> Outcome:
+        """List; nothing is read but names."""
+        found = scan(find_storage(options["name"]), for_stream(sys.stderr))
+        kinds = {True: Text("archive"), False: Text("file")}
+        known = {True: Text("known"), False: Text("unknown")}
+        return Outcome(
+            results=[
+                {"key": f.key, "size": f.size, "modified": f.modified, "archive": f.is_archive, "known": f.is_known,
+                 "database": f.database, "scope": f.scope, "taken_at": f.taken_at} for f in found
+            ],
+            lines=[f"{kinds[f.is_archive]!s:<8} {known[f.is_known]!s:<8} {f.size:>14,}  {f.key}" for f in found],
+        )  # fmt: skip
+
+    def add_adopt(self, parser: ArgumentParser) -> None:
+        """Add which."""
+        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("key", metavar="KEY", nargs="*", help="as `scan` lists them")
+        add_key_file(parser)
+
+    def do_adopt(self, options: dict[str, Any]) -> Outcome:
+        """Adopt; exit code 1 when some could not be."""
+        storage, actor = find_storage(options["name"]), audit.from_shell()
+        failed: list[tuple[str, DbadminError]] = []
+        with offered(identities(options)):
+            if options["key"]:
+                adopted = [adopt(storage, key, actor=actor) for key in options["key"]]
+            else:
+                adopted, failed = adopt_all(storage, actor=actor, progress=for_stream(sys.stderr))
+        lines = [str(Text("{count} archives were adopted.", count=len(adopted)))]
+        return Outcome(
+            results=[backup_row(backup) for backup in adopted]
+            + [{"key": key, "error": str(error)} for key, error in failed],
+            lines=[*lines, *(f"{key}: {error}" for key, error in failed)],
+            exit_code=WARNING if failed else DONE,
+        )
+
+
+def add_uri(parser: ArgumentParser) -> None:
+    """Add ``--uri``."""
+    parser.add_argument(
+        "--uri", metavar="ADDRESS", help=f"an archive's folder, or a dump, in a storage ({EXAMPLES}); secrets come "
+        "from the environment"
+    )  # fmt: skip
+
+
+def at_uri(options: dict[str, Any]) -> Backup | Import:
+    """Return the backup at an address, which is in the catalogue then, or a dump that was fetched from there."""
+    address, key = _taken_apart(options["uri"])
+    storage = storage_at(address)
+    if key.endswith(DUMPS):
+        return bring(storage, key, actor=audit.from_shell())
+    with offered(identities(options)):
+        backup = adopt(storage, key, actor=audit.from_shell())
+    backup.read_from = storage
+    return backup
+
+
+def _taken_apart(uri: str) -> tuple[Address, str]:
+    """The archive's key is the last two parts of the path, a dump's the last; before them is the storage."""
+    place, _mark, query = uri.partition("?")
+    parts = place.rstrip("/").split("/")
+    if parts[-1].partition(".")[0] in ("backup", "manifest") and FOLDER.match("/".join(parts[-3:-1])):
+        parts = parts[:-1]
+    length = 2 if FOLDER.match("/".join(parts[-2:])) else 1 if parts[-1].endswith(DUMPS) else 0
+    if not length:
+        raise UsageError(
+            Text("“{uri}” is neither an archive's folder nor a dump.", uri=place),
+            Text("`storages scan` lists what lies in a storage."),
+        )
+    address = read_uri("/".join(parts[:-length]) + (f"?{query}" if query else ""))
+    return address, "/".join(parts[-length:])

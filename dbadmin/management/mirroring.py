@@ -1,0 +1,48 @@
+"""The verb of `backup` that copies a storage to another host."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from dbadmin import audit
+from dbadmin.backups.mirror import mirror
+from dbadmin.exceptions import UsageError
+from dbadmin.management.command import Outcome
+from dbadmin.management.progress import for_stream
+from dbadmin.management.rows import find_storage
+from dbadmin.text import Text
+
+MIRRORING = {"sync": "copy a storage's folder to another host with rsync; deletes nothing there without --delete"}
+
+
+class MirroringVerbs:
+    """Methods for a ``VerbCommand``."""
+
+    def add_sync(self, parser: ArgumentParser) -> None:
+        """Add which storage, and where to."""
+        parser.add_argument("--storage", required=True, metavar="NAME", help="a storage that is a folder")
+        parser.add_argument("--to", metavar="TARGET", help="user@host:/folder; the last one without")
+        parser.add_argument("--delete", action="store_true", help="also remove there what was deleted here")
+        parser.add_argument("--ssh-config", type=Path, metavar="PATH", help="of ssh, in place of ~/.ssh/config")
+
+    def do_sync(self, options: dict[str, Any]) -> Outcome:
+        """Copy here and now; cron may call it, too."""
+        storage = find_storage(options["storage"])
+        target = options["to"] or storage.mirror_target
+        if not target:
+            raise UsageError(Text("Say where to with --to; it is remembered."))
+        done = mirror(
+            storage,
+            target,
+            actor=audit.from_shell(),
+            progress=for_stream(sys.stderr),
+            delete=options["delete"],
+            ssh_config=options["ssh_config"],
+        )
+        line = Text("{count} files sent to {target} in {seconds} s.", count=done.files, target=done.target,
+                    seconds=done.seconds)  # fmt: skip
+        row = {"storage": storage.name, "target": done.target, "files": done.files, "seconds": done.seconds}
+        return Outcome(results=[row], lines=[str(line)])

@@ -1,0 +1,132 @@
+"""`backup sync`: a storage's folder on another host, by rsync over SSH; nothing vanishes there by accident."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from dbadmin import audit
+from dbadmin.backups.mirror import mirror
+from dbadmin.exceptions import Refused, StorageError, ValidationFailed
+from dbadmin.models import Backup, Storage
+from dbadmin.progress import Silent
+from tests.factories import make_storage
+from tests.servers import absent
+from tests.sqlite_file import make_sqlite_file, sqlite_database
+from tests.storages.servers import free_port, running
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    if not shutil.which("rsync"):
+        absent("rsync is not installed.")
+    return make_storage(tmp_path / "archives of dbadmin", name="here")
+
+
+@pytest.fixture
+def backup(tmp_path: Path, storage: Storage) -> Backup:
+    return take(tmp_path, storage)
+
+
+def take(tmp_path: Path, storage: Storage) -> Backup:
+    from dbadmin.backups.take import take_backup
+
+    database = sqlite_database(make_sqlite_file(tmp_path / f"{storage.copies.count()}.db"))
+    return take_backup(database=database, storages=[storage], scope="full", progress=Silent())
+
+
+def to(storage: Storage, target: str, **options: Any) -> int:
+    return mirror(storage, target, actor=audit.SYSTEM, progress=Silent(), **options).files
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_the_same_is_sent_once_and_half_written_files_never(
+    tmp_path: Path, storage: Storage, backup: Backup
+) -> None:
+    here, there = Path(storage.settings["path"]), tmp_path / "there"
+    (here / backup.key / ".partial-77").write_bytes(b"half")
+    assert to(storage, f"{there}/") == 2
+    assert to(storage, f"{there}/") == 0
+    assert set(content(there)) == {f"{backup.key}/backup.tar", f"{backup.key}/manifest.json"}
+    storage.refresh_from_db()
+    assert (storage.mirror_target, storage.mirrored_at is not None) == (f"{there}/", True)
+
+
+def test_an_emptied_storage_empties_no_mirror(tmp_path: Path, storage: Storage, backup: Backup) -> None:
+    here, there = Path(storage.settings["path"]), tmp_path / "there"
+    to(storage, f"{there}/")
+    before = content(there)
+    shutil.rmtree(here / backup.key)
+    assert to(storage, f"{there}/") == 0
+    with pytest.raises(Refused, match="are missing here"):
+        to(storage, f"{there}/", delete=True)
+    assert content(there) == before
+    shutil.rmtree(here)
+    with pytest.raises(StorageError, match="is not there"):
+        to(storage, f"{there}/")
+    assert content(there) == before
+
+
+def test_what_retention_released_goes_there_too_when_asked(tmp_path: Path, storage: Storage, backup: Backup) -> None:
+    here, there = Path(storage.settings["path"]), tmp_path / "there"
+    kept = take(tmp_path, storage)
+    to(storage, f"{there}/")
+    shutil.rmtree(here / backup.key)
+    backup.copies.update(state="deleted")
+    to(storage, f"{there}/", delete=True)
+    assert {name.partition("/")[0] for name in content(there)} == {kept.key.partition("/")[0]}
+
+
+@pytest.mark.parametrize("target", ["", "-e sh", "--rsh=x", "host::module", "user@host:", "rsync://host/x"])
+def test_what_is_no_place_is_refused(storage: Storage, backup: Backup, target: str) -> None:
+    with pytest.raises(ValidationFailed, match="no place for a mirror"):
+        to(storage, target)
+
+
+@pytest.fixture
+def other_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An sshd on this machine; the fixture is the configuration with which ssh reaches it as ``other``."""
+    program = shutil.which("sshd") or "/usr/sbin/sshd"
+    if not Path(program).exists():
+        absent("OpenSSH's sshd is not installed.")
+    folder, port = tmp_path_factory.mktemp("ssh"), free_port()
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    Path("/run/sshd").mkdir(exist_ok=True)
+    (folder / "sshd").write_text(
+        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\n"
+        "PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
+    )
+    host_key = " ".join((folder / "host.pub").read_text().split()[:2])
+    (folder / "known").write_text(f"[127.0.0.1]:{port} {host_key}\n")
+    (folder / "ssh").write_text(
+        f"Host other\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n  IdentityFile {folder}/user\n"
+        f"  IdentitiesOnly yes\n  UserKnownHostsFile {folder}/known\n"
+    )
+    with running((program, "-D", "-e", "-f", str(folder / "sshd")), port=port):
+        yield folder / "ssh"
+
+
+def test_over_ssh_by_command(tmp_path: Path, storage: Storage, backup: Backup, other_host: Path) -> None:
+    there, out = tmp_path / "there", StringIO()
+    options = ("--storage", "here", "--ssh-config", str(other_host), "--json")
+    call_command("backup", "sync", *options, "--to", f"other:{there}", stdout=out)
+    assert json.loads(out.getvalue())["results"][0]["files"] == 2
+    assert content(there) == content(Path(storage.settings["path"]))
+    call_command("backup", "sync", *options, stdout=StringIO())  # the place is remembered
+    with pytest.raises(StorageError, match="was not finished"):
+        to(storage, "stranger@other:/nowhere", ssh_config=other_host)
