@@ -30,10 +30,10 @@ from datetime import timedelta
 from dbadmin.jobs.schedules import evaluate
 from dbadmin.models import Job, Schedule
 now = Schedule.objects.get().evaluated_at
-print("ready", flush=True)
 while True:
     now += timedelta(minutes=1)
     evaluate(now)
+    print("ready", flush=True)
     Job.objects.filter(state="queued").update(state="succeeded", finished_at=now)
 """
 
