@@ -19,8 +19,8 @@ from dbadmin.jobs.copying import ask_for_copies
 from dbadmin.jobs.keeping import ask_for_keeping
 from dbadmin.jobs.queue import enqueue
 from dbadmin.jobs.reaper import reap
-from dbadmin.models import Database, Job
 from dbadmin.jobs.schedules import evaluate
+from dbadmin.models import Database, Job
 
 # Histories first: the health checks judge what was read.
 EVERY = {JobKind.HISTORY: timedelta(minutes=15), JobKind.HEALTH: timedelta(minutes=5)}
