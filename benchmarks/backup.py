@@ -130,9 +130,14 @@ def _restic(at: Bench, restic: str, script: str) -> Contestant:
 
 
 def _ours(at: Bench, name: str, storage: str, folder: Path) -> Contestant:
+    def prepare() -> None:
+        """A folder that is missing or bare is taken for a disk that is not mounted."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "emptied").touch()
+
     argv = at.manage("backup", "run", "bench", "--storage", storage)
-    return Contestant(name=name, argv=argv, env=at.environment, size=lambda: _below(folder),
-                      prepare=lambda: shutil.rmtree(folder, ignore_errors=True))  # fmt: skip
+    return Contestant(name=name, argv=argv, env=at.environment, prepare=prepare, size=lambda: _below(folder))
 
 
 def _below(folder: Path) -> int:
@@ -171,8 +176,8 @@ def _table(gigabytes: float, rows: Sequence[Mapping[str, Any]], found: Mapping[s
     columns = "| what | seconds (min–max) | CPU s | size MB | peak MB |\n|---|--:|--:|--:|--:|\n"
     head = f"### Back up {gigabytes:g} GB\n\n{columns}"
     lines = (
-        f"| {row['name']} | {row['seconds']} ({row['range']}) | {row['cpu_seconds']} | {row['size_bytes'] / 1e6:.1f} "
-        f"| {row['peak_mb']} |\n"
+        f"| {str(row['name']).replace('|', '/')} | {row['seconds']} ({row['range']}) | {row['cpu_seconds']} "
+        f"| {row['size_bytes'] / 1e6:.1f} | {row['peak_mb']} |\n"
         for row in rows
     )
     return head + "".join(lines) + "\n" + "\n".join(f"{name}: {value}" for name, value in found.items()) + "\n"

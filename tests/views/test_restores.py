@@ -8,9 +8,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from dbadmin.backups.missing import ask_for, store_missing
 from dbadmin.models import AuditEvent, Backup, Database, Job, Restore
+from dbadmin.progress import Silent
 from tests.backups.files import stored
-from tests.factories import make_backup, make_database
+from tests.factories import make_backup, make_database, make_storage
 
 
 def ask(client: Client, backup: Backup, **query: str) -> Any:
@@ -41,6 +43,21 @@ def test_looking_ahead_finds_nothing_wrong(admin: Client, backup: Backup) -> Non
     assert set(verdicts(response).values()) == {"ok"}
     assert "Restore into copy.db" in response.content.decode()
     assert not Job.objects.exists()
+
+
+def test_a_copy_in_another_storage_can_be_chosen(admin: Client, backup: Backup) -> None:
+    assert "Read from" not in ask(admin, backup).content.decode()
+    other = make_storage(name="Elsewhere")
+    ask_for(backup, other)
+    store_missing(backup.database, Silent())
+    assert "Read from" in ask(admin, backup).content.decode()
+    stored(backup, "backup.tar").unlink()
+    chosen = {"target": "copy.db", "storage": str(other.pk)}
+    assert verdicts(ask(admin, backup, server="shop", **chosen))["Archive"] == "ok"
+    start(admin, backup, **chosen)
+    assert Job.objects.get().params["from_storage"] == other.pk
+    bad = {"target": "copy.db", "storage": str(backup.storage.pk)}
+    assert verdicts(ask(admin, backup, server="shop", **bad))["Archive"] == "critical"
 
 
 def test_what_exists_is_not_restored_over(admin: Client, backup: Backup) -> None:
