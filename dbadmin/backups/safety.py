@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from django.db.models import Q
+
 from dbadmin.backups.take import take_backup
-from dbadmin.choices import Scope
+from dbadmin.choices import CopyState, Scope
 from dbadmin.engines.base import ReportLine
 from dbadmin.exceptions import Cancelled, DbadminError, Refused
-from dbadmin.models import Backup, Database, Job, Restore
+from dbadmin.models import Backup, Database, Job, Restore, Storage
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -18,7 +20,12 @@ def save_before(row: Restore, database: Database, *, without_safety: bool, progr
     progress.phase(Text("Taking a safety backup"))
     try:
         row.safety_backup = take_backup(
-            database=database, storages=[row.backup.storage], scope=Scope.FULL, progress=progress, job=job
+            database=database,
+            storages=[row.backup.storage],
+            spare=_spare(row, database),
+            scope=Scope.FULL,
+            progress=progress,
+            job=job,
         )
     except Cancelled:
         raise
@@ -30,6 +37,13 @@ def save_before(row: Restore, database: Database, *, without_safety: bool, progr
             ) from error
         note(row, Text("There is no safety backup: {reason}", reason=error.message), progress)
     row.save(update_fields=["safety_backup"])
+
+
+def _spare(row: Restore, database: Database) -> list[Storage]:
+    """The default storage, and those that have backups of this database already: one of them may be away."""
+    known = Q(is_default=True) | Q(copies__backup__database=database, copies__state=CopyState.STORED)
+    found = Storage.objects.registered().filter(known).exclude(pk=row.backup.storage_id)
+    return list(found.distinct().order_by("-is_default", "name"))
 
 
 def link_safety_backup(row: Restore, job: Job | None) -> None:

@@ -34,19 +34,21 @@ def take_backup(
     progress: Progress,
     job: Job | None = None,
     schedule: Schedule | None = None,
+    spare: Sequence[Storage] = (),
 ) -> Backup:
     """Dump ``database`` and store it in each of ``storages``; the row exists only because a manifest is stored.
 
     A storage that fails does not spoil the others: its copy says why, and when it is tried again (``missing_copies``).
-    When all fail, a ``DbadminError`` subclass is raised and neither the spool nor a storage holds anything of it.
+    When all fail, one of ``spare`` is used instead; when these fail, too, a ``DbadminError`` subclass is raised and
+    neither the spool nor a storage holds anything of it.
     """
     _require_scope(database, scope)
     began = timezone.now()
     key = f"{database.slug}/{began:%Y%m%dT%H%M%SZ}-{scope}-{secrets.token_hex(4)}"
     waiting = list(dict.fromkeys(storages))
     taking = _Taking(
-        database=database, scope=scope, began=began, key=key, waiting=waiting, of=len(waiting), job=job,
-        schedule=schedule, progress=progress,
+        database=database, scope=scope, began=began, key=key, waiting=waiting, of=len(waiting), spare=list(spare),
+        job=job, schedule=schedule, progress=progress,
     )  # fmt: skip
     taking.look_ahead()
     if database.is_catalogue:
@@ -84,6 +86,7 @@ class _Taking:
     key: str
     waiting: list[Storage]
     of: int
+    spare: list[Storage]
     job: Job | None
     schedule: Schedule | None
     progress: Progress
@@ -228,6 +231,8 @@ class _Taking:
             self.progress.log(line, level="warning")
 
     def _require_any_left(self) -> None:
+        if not self.waiting and self.spare:
+            self.waiting, self.of = [self.spare.pop(0)], self.of + 1
         if self.waiting:
             return
         storage, error = next(iter(self.failed.items()))

@@ -13,9 +13,10 @@ from dbadmin import audit
 from dbadmin.backups import copies
 from dbadmin.backups.missing import ask_for, databases_in_need, store_missing
 from dbadmin.backups.reading import unpack
+from dbadmin.backups.replace import replace_with_backup
 from dbadmin.backups.take import take_backup
 from dbadmin.backups.verify import verify_backup
-from dbadmin.choices import BackupState, CopyState, JobKind, JobState
+from dbadmin.choices import BackupState, CopyState, JobKind, JobState, RestoreState
 from dbadmin.exceptions import Cancelled, CorruptArchive, Refused, StorageError
 from dbadmin.jobs.copying import ask_for_copies
 from dbadmin.jobs.foreground import work_on
@@ -331,6 +332,17 @@ def test_asking_for_what_is_due_costs_the_same_for_one_and_for_many(
         make_copy(backup=backup, storage=make_storage(), state=CopyState.FAILED, retry_at=timezone.now())
     with django_assert_max_num_queries(2):  # type: ignore[operator]
         assert len(databases_in_need(timezone.now())) == 20
+
+
+def test_a_safety_backup_goes_elsewhere_when_the_storage_of_the_backup_is_away(
+    twice: Backup, database: Database, storage: Storage, other: Storage
+) -> None:
+    away(storage)
+    row = replace_with_backup(backup=twice, database=database, progress=Silent())
+    assert row.state == RestoreState.EXACT
+    assert row.safety_backup is not None
+    assert row.safety_backup.storage == other
+    assert states(row.safety_backup)[storage.name] == CopyState.FAILED
 
 
 def test_a_copy_can_be_asked_for_in_one_more_storage(backup: Backup, other: Storage) -> None:
