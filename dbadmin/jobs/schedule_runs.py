@@ -18,7 +18,7 @@ from dbadmin.models.job import WRITERS
 from dbadmin.text import Text
 
 # More than workers can begin before the next tick; the others wait for it.
-STARTED_AT_ONCE = 100
+STARTED_AT_ONCE = 40
 # A reaper that has declared a job lost repeats it within this time.
 REAPING_TAKES = timedelta(minutes=2)
 OVER = (JobState.SUCCEEDED, JobState.FAILED, JobState.ERRORED, JobState.CANCELLED, JobState.LOST)

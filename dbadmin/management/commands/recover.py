@@ -57,8 +57,8 @@ def _lines(found: Recovered) -> list[str]:
     if found.locked:
         lines += [
             Text("Stored with another encryption key: {names}.", names=", ".join(found.locked)),
-            Text("Put the former key into the home folder (encryption_key) or DBADMIN_ENCRYPTION_KEY. Where it is lost: "
-                 "manage.py worker --accept-key, then enter the passwords again."),
+            Text("Put the former key into the home folder (encryption_key) or DBADMIN_ENCRYPTION_KEY. Where it is "
+                 "lost: manage.py worker --accept-key, then enter the passwords again."),
         ]  # fmt: skip
     lines += [Text("Start it: manage.py serve. Then verify the newest backups.")]
     return [str(line) for line in lines]
