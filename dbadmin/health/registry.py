@@ -60,7 +60,8 @@ class Proof:
 class Archives:
     """What was found when the storages were last looked into; ``away``: those that hold something and did not answer.
 
-    ``vanished_copies`` are of backups that have another copy, ``vanished_backups`` have none.
+    ``vanished_copies`` are of backups that have another copy, ``vanished_backups`` have none. ``partial``: backups
+    that are not yet in all their storages; ``without``: storages that failed repeatedly to take them.
     """
 
     looked_at: datetime | None = None
@@ -68,6 +69,8 @@ class Archives:
     vanished_copies: int = 0
     orphans: int = 0
     away: tuple[str, ...] = ()
+    partial: int = 0
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

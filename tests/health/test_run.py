@@ -155,5 +155,5 @@ def test_a_failed_migration_of_the_last_reading_is_critical(database: Database) 
 def test_the_number_of_queries_is_small(database: Database, django_assert_max_num_queries: Any) -> None:
     remember(database, "modified", timezone.now())
     run(database)
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(20):
         run(database, minutes=1)

@@ -40,6 +40,23 @@ def archives(seen: Observation) -> Result:
     )
 
 
+@check("copies", Text("Backups in all their storages"), engines=ALL, live=False)
+def copies(seen: Observation) -> Result:
+    """One copy is enough to restore, and not enough to survive the loss of its storage."""
+    found = seen.archives
+    if not found.without:
+        return _when_looked(seen) or Result(
+            verdict=Verdict.OK, message=Text("Every copy is where it should be, or on its way."), value=0
+        )
+    return Result(
+        verdict=Verdict.WARNING,
+        message=Text("{count} backups are not in all their storages; {names} could not take them.",
+                     count=found.partial, names=", ".join(found.without)),
+        hint=Text("It is tried again by itself. The pages of the storages say what is wrong there."),
+        value=found.partial,
+    )  # fmt: skip
+
+
 @check("orphans", Text("Nothing unknown in the storages"), engines=ALL, live=False)
 def orphans(seen: Observation) -> Result:
     """Nobody deletes what the catalogue does not know; somebody has to look."""
