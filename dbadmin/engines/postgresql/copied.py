@@ -146,12 +146,23 @@ def _statement(entry: Entry, conditions: Mapping[str, str], pipe: Path) -> str:
 
 def _hash_table(session: Session, statement: str, pipe: Path, stop: Event) -> str:
     digest = hashlib.sha256()
-    with _reading(pipe) as descriptor, background(session, lambda: session.execute(statement.encode())) as copying:
-        for chunk in _chunks(descriptor, copying, stop):
-            digest.update(chunk)
+    with background(session, lambda: session.execute(statement.encode())) as copying:
+        try:
+            with _reading(pipe) as descriptor:
+                for chunk in _chunks(descriptor, copying, stop):
+                    digest.update(chunk)
+        finally:
+            _let_go(pipe, copying)
         copying.check()
     digest.update(END_OF_ROWS)
     return digest.hexdigest()
+
+
+def _let_go(pipe: Path, copying: Background[Any]) -> None:
+    """End a server that still opens the pipe or writes into it, where no cancelling reaches it: it finds no reader."""
+    while copying.is_alive():
+        with _reading(pipe):
+            copying.join(0.01)
 
 
 @contextlib.contextmanager
