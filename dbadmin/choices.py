@@ -98,7 +98,7 @@ class CopyState(ColouredChoices):
 
     WAITING = "waiting", "secondary", _("Not there yet")
     STORED = "stored", "green", _("Stored")
-    FAILED = "failed", "red", _("Failed, tried again")
+    FAILED = "failed", "red", _("Failed, is tried again")
     DAMAGED = "damaged", "red", _("Damaged")
     VANISHED = "vanished", "red", _("Vanished")
     EXPIRING = "expiring", "yellow", _("Being deleted")
@@ -147,7 +147,7 @@ class RunState(ColouredChoices):
     ACTIVE = "active", "blue", _("Active")
     SUCCEEDED = "succeeded", "green", _("Succeeded")
     FAILED = "failed", "red", _("Failed")
-    SKIPPED = "skipped", "yellow", _("Skipped")
+    SKIPPED = "skipped", "yellow", _("Run skipped")
     MISSED = "missed", "red", _("Missed")
 
 

@@ -119,7 +119,7 @@ def _require_there(
         raise StorageError(
             Text("Nothing at all is in “{storage}”, which should have {count} archives of this database.",
                  storage=storage.name, count=len(expected)),
-            Text("Is its disk mounted, is it the right bucket? Was it emptied, restore from another storage."),
+            Text("Is its disk mounted, is it the right bucket? If it was emptied, restore from another storage."),
         )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def require_listed(kind: str, described: Mapping[str, Any]) -> None:
     remote = str(described.get("remote", ""))
     if kind == "rclone" and remote.endswith(":"):
         raise Refused(
-            Text("From the web rclone's own configuration is not used: “{remote}” may be any folder.", remote=remote),
+            Text("From the web rclone's own configuration is not used: “{remote}” may lead to any folder of this machine.", remote=remote),
             Text("Describe the remote by its type and options, or add it with manage.py storages add on this machine."),
         )
     if kind == "local" or remote == "local":
@@ -42,13 +42,17 @@ def _require_folder(folder: Path) -> None:
             Text("“{folder}” is inside dbadmin's own home folder.", folder=str(folder)),
             Text("Its folder “archives” is the only one there that archives are kept in."),
         )
-    if not any(real == allowed or allowed in real.parents for allowed in _allowed()):
+    if not (any(real.is_relative_to(named) for named in _named()) or any(each in real.parents for each in _beside())):
         raise Refused(Text("From the web nothing is kept in “{folder}”.", folder=str(folder)), HINT)
 
 
-def _allowed() -> Iterator[Path]:
+def _named() -> Iterator[Path]:
     yield _real(Path(settings.HOME)) / "archives"
     yield from (_real(Path(folder)) for folder in settings.STORAGE_FOLDERS)
+
+
+def _beside() -> Iterator[Path]:
+    """Folders that registered storages are in; not to be storages themselves, or each would open the one above it."""
     for described in Storage.objects.registered().filter(kind="local").values_list("settings", flat=True):
         beside = _real(Path(str(described.get("path", "")))).parent
         # beside something in the root of the machine is the root itself, not everything

@@ -49,7 +49,7 @@ class Gap:
     def sentence(self) -> Text:
         """What is wrong."""
         if len(self.queues) == 1:
-            return Text("No worker takes the jobs of “{queue}”; waiting at this site: {n}.", **self._figures)
+            return Text("No worker takes the jobs of “{queue}”; jobs that wait for one: {n}.", **self._figures)
         if self.site:
             return Text("No worker runs for the site “{site}”; jobs that wait for one: {n}.", **self._figures)
         return Text("No worker runs for databases without a site; jobs that wait for one: {n}.", **self._figures)
