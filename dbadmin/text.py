@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,7 +69,13 @@ class _Places(dict[str, Any]):
         return "{" + key + "}"
 
 
+# A sentence from a manifest could reach through a parameter into our settings.
+_REACHING = re.compile(r"\{[^{}:!]*[.\[]")
+
+
 def _fill(message: str, params: Mapping[str, Any]) -> str:
+    if _REACHING.search(message):
+        return message
     try:
         return message.format_map(_Places(params))
     except (ValueError, IndexError, AttributeError, KeyError):

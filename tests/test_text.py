@@ -26,6 +26,13 @@ def test_a_hostile_parameter_is_only_text() -> None:
     assert str(Text("Failed: {reason}", reason="{0.__class__} %s {reason}")) == "Failed: {0.__class__} %s {reason}"
 
 
+def test_a_hostile_sentence_reaches_nothing() -> None:
+    for way in ("__class__.__init__.__globals__[re]", "params[b]"):
+        stored = {"msgid": "{a." + way + "}", "params": {"a": {"msgid": "x", "params": {"b": "secret"}}}}
+        assert str(Text.from_json(stored)) == "{a." + way + "}"
+    assert str(Text("{n:.1f}", n=1.25)) == "1.2"
+
+
 def test_a_missing_parameter_does_not_raise() -> None:
     assert str(Text("{a} and {b}", a=1)) == "1 and {b}"
 

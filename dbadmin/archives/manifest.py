@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from dbadmin.archives import sound
 from dbadmin.exceptions import CorruptArchive
 from dbadmin.facts import Facts
 from dbadmin.text import Text
@@ -63,9 +64,9 @@ class Manifest:
     def from_bytes(cls, content: bytes) -> Manifest:
         """Read a stored manifest. Raises ``CorruptArchive`` for what is not one, or is of a later format."""
         try:
-            document = json.loads(content)
+            document = sound.loads(content)
             return cls._from_document(document)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CorruptArchive(
                 Text("The manifest cannot be read: {reason}.", reason=f"{type(error).__name__} {error}"),
                 Text("Restore another backup; this archive cannot be trusted."),
@@ -82,6 +83,7 @@ class Manifest:
                 ),
                 Text("Update dbadmin."),
             )
+        sound.require(document)
         known = {key: document[key] for key in cls.__dataclass_fields__ if key in document}
         return cls(
             **known

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME, Manifest
+from dbadmin.archives.sound import is_inside
 from dbadmin.exceptions import CorruptArchive, Refused
 from dbadmin.progress import Progress
 from dbadmin.storages.base import CHUNK, Storage
@@ -53,6 +54,9 @@ def _walk(
     target: Callable[[str], Path | None],
 ) -> None:
     expected = {member.name: member for member in manifest.members}
+    for name in expected:
+        if not is_inside(name):
+            raise _corrupt(Text("“{name}” is no name of a file inside an archive.", name=name))
     stream = _HashedStream(storage.open(f"{prefix}/{ARCHIVE_NAME}"), progress)
     try:
         with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as tar:

@@ -6,10 +6,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from dbadmin import audit
@@ -18,7 +19,7 @@ from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME, Manifest
 from dbadmin.archives.reader import read_manifest
 from dbadmin.backups import copies, uploads
 from dbadmin.backups.imports import receive
-from dbadmin.choices import CopyState
+from dbadmin.choices import CopyState, Scope
 from dbadmin.engines import ENGINES
 from dbadmin.exceptions import CorruptArchive, DbadminError, Refused, StorageError
 from dbadmin.models import Application, Backup, Copy, Database, Import, Orphan, Storage
@@ -29,6 +30,8 @@ from dbadmin.text import Text
 
 # The folders that backups make: <database>/<UTC time>-<scope>-<id>.
 FOLDER = re.compile(r"^(?P<database>[^/]+)/(?P<time>\d{8}T\d{6}Z)-(?P<scope>[a-z]+)-[0-9a-f]+$")
+# What a database's short name can be, which is also in addresses of pages.
+SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 # Settings that say where a storage is; the others say how it is reached.
 PLACE = ("path", "bucket", "prefix", "endpoint", "account", "container", "remote", "options")
 DUMPS = (".dump", ".sql", ".backup", ".pgdump", ".sqlite", ".sqlite3", ".db", ".tar", ".gz", ".zst")
@@ -79,6 +82,7 @@ def adopt(storage: Storage, key: str, *, actor: audit.Actor) -> Backup:
     """
     backend = storage.backend()
     manifest = read_manifest(backend, key)
+    _require_plausible(key, manifest)
     archive = backend.stat(f"{key}/{ARCHIVE_NAME}")
     if archive is None:
         raise StorageError(
@@ -167,6 +171,21 @@ def _archives(folders: Mapping[str, Mapping[str, StoredObject]], known: set[str]
         )
 
 
+def _require_plausible(key: str, manifest: Manifest) -> None:
+    """Refuse what the catalogue could not hold, and what would be the newest backup for ever."""
+    if not SLUG.fullmatch(manifest.database) or manifest.scope not in Scope.values:
+        raise Refused(
+            Text("“{key}” has no database that could be registered: “{name}”, {scope}.", key=key,
+                 name=manifest.database, scope=manifest.scope),
+            Text("Its manifest was not written by dbadmin, or by a later one."),
+        )  # fmt: skip
+    if max(manifest.started_at, manifest.finished_at) > timezone.now() + timedelta(days=1):
+        raise Refused(
+            Text("“{key}” was taken in the future: {time}.", key=key, time=manifest.started_at.isoformat()),
+            Text("The clock of this machine is wrong, or that of the one that wrote it was."),
+        )
+
+
 def _backup(storage: Storage, key: str, manifest: Manifest) -> Backup:
     """Return the row that has this archive already, perhaps in another storage, or a new one."""
     database = _database(manifest)
@@ -190,8 +209,8 @@ def _backup(storage: Storage, key: str, manifest: Manifest) -> Backup:
         size=manifest.archive_size,
         sha256=manifest.archive_sha256,
         row_count=manifest.facts.rows,
-        server_version=manifest.server_version,
-        client_version=manifest.client_version,
+        server_version=manifest.server_version[:50],
+        client_version=manifest.client_version[:50],
         schema_head=manifest.facts.head,
         facts=manifest.facts.to_json(),
         origin=dict(manifest.origin),
@@ -210,9 +229,9 @@ def _database(manifest: Manifest) -> Database:
                 Text("Rename the registered database first."),
             )  # fmt: skip
         return found
-    application, _made = Application.objects.get_or_create(
-        slug=manifest.application or "adopted", defaults={"name": manifest.application or "adopted"}
-    )
+    named = manifest.application[:50] or "adopted"
+    application = Application.objects.filter(Q(slug=named) | Q(name=named)).first()
+    application = application or Application.objects.create(slug=named, name=named)
     return Database.objects.create(
         application=application,
         name=manifest.database,

@@ -59,7 +59,12 @@ class LocalStorage:
         with _sentences(prefix):
             keys = sorted(path.relative_to(self.root).as_posix() for path in self.root.rglob("*"))
         for key in keys:
-            if key.startswith(prefix) and not is_temporary(key) and (found := _found(key, self.root / key)):
+            if (
+                key.startswith(prefix)
+                and not is_temporary(key)
+                and _is_text(key)
+                and (found := _found(key, self.root / key))
+            ):
                 yield found
 
     def delete(self, key: str) -> None:
@@ -137,6 +142,14 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _is_text(key: str) -> bool:
+    """Say whether a name can be shown and stored; a file system takes any bytes, and we never write others."""
+    try:
+        return bool(key.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _found(key: str, path: Path) -> StoredObject | None:

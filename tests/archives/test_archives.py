@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
+import json
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dbadmin.archives.manifest import Manifest
+from dbadmin.archives.manifest import Manifest, Member
 from dbadmin.archives.reader import read_manifest, unpack, verify
 from dbadmin.archives.writer import ArchiveWriter
 from dbadmin.exceptions import CorruptArchive
@@ -107,3 +110,59 @@ def test_nothing_is_written_outside_the_folder(storage: LocalStorage, manifest: 
 def test_what_is_no_manifest_is_a_sentence(content: bytes) -> None:
     with pytest.raises(CorruptArchive):
         Manifest.from_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "a//b", ".", ""])
+def test_a_tar_and_a_manifest_that_agree_on_a_name_outside(tmp_path: Path, storage: LocalStorage, name: str) -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        info = tarfile.TarInfo(name.replace("/evil", f"{tmp_path}/evil") if name.startswith("/") else name)
+        tar.addfile(info, io.BytesIO(b""))
+    content = made.getvalue()
+    storage.write("db/evil/backup.tar", [content])
+    member = Member(name=info.name, size=0, sha256=hashlib.sha256(b"").hexdigest())
+    hostile = dataclasses.replace(
+        plain(), members=(member,), archive_size=len(content), archive_sha256=hashlib.sha256(content).hexdigest()
+    )
+    (tmp_path / "out").mkdir()
+    with pytest.raises(CorruptArchive):
+        unpack(storage, "db/evil", hostile, tmp_path / "out", Silent())
+    assert not (tmp_path / "evil").exists()
+    with pytest.raises(CorruptArchive):
+        Manifest.from_bytes(hostile.to_bytes())
+
+
+def plain(**overrides: Any) -> Manifest:
+    moment = datetime(2026, 11, 21, 3, tzinfo=UTC)
+    return dataclasses.replace(
+        Manifest(
+            engine="sqlite", application="app", database="db", scope="full", started_at=moment, finished_at=moment,
+            server_version="", client_version="", facts=Facts(tables={"a": 1}, sequences={"s": None}, missing=("b",)),
+            members=(Member(name="a\\u0000b", size=1, sha256="0" * 64),), archive_size=1, archive_sha256="0" * 64,
+        ),
+        **overrides,
+    )  # fmt: skip
+
+
+HOSTILE: tuple[dict[str, Any], ...] = (
+    {"database": ["x"]}, {"database": None}, {"database": "nul\0"}, {"database": "half\ud800"}, {"scope": None},
+    {"engine": ["sqlite"]}, {"application": {"a": 1}}, {"origin": [1]}, {"archive_size": "1"}, {"archive_size": -1},
+    {"archive_size": 10**30}, {"archive_sha256": "z" * 900}, {"client_version": {"a": 1}}, {"members": "abc"},
+    {"members": [{"name": 5, "size": 1, "sha256": "0" * 64}]}, {"members": [{"name": "a", "size": -1, "sha256": ""}]},
+    {"started_at": "2026-01-01T00:00:00"}, {"finished_at": "0001-01-01T00:00:00+00:00"}, {"facts": [1]},
+    {"facts": {"tables": {"a": 10**30}}}, {"facts": {"tables": {"a": "x"}}}, {"facts": {"tables": {"a": float("nan")}}},
+    {"facts": {"schema_head": {"alembic": "abc"}}}, {"facts": {"missing": 5}}, {"facts": {"reasons": {"a": {"b": 1}}}},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("change", HOSTILE, ids=str)
+def test_a_manifest_that_nobody_wrote_in_earnest_is_a_sentence(change: dict[str, Any]) -> None:
+    sound = json.loads(plain().to_bytes())
+    assert Manifest.from_bytes(json.dumps(sound).encode()) == plain()
+    with pytest.raises(CorruptArchive):
+        Manifest.from_bytes(json.dumps(sound | change).encode())
+
+
+def test_a_manifest_without_an_end_is_a_sentence() -> None:
+    with pytest.raises(CorruptArchive):
+        Manifest.from_bytes(b"[" * 100_000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -135,3 +137,41 @@ def test_a_storage_that_is_away_is_a_sentence(tmp_path: Path, admin: Client) -> 
     storage = make_storage(tmp_path / "file" / "in")
     page = admin.get(reverse("storage-adopt", args=[storage.pk]))
     assert page.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("database", "../<script>alert(1)</script>"),
+        ("database", ""),
+        ("database", "x" * 51),
+        ("scope", "<b>"),
+        ("started_at", "2999-01-01T00:00:00+00:00"),
+    ],
+)
+def test_a_hostile_manifest_is_refused_and_harms_no_page(
+    tmp_path: Path, storage: Storage, admin: Client, field: str, value: str
+) -> None:
+    path = tmp_path / "away" / take(tmp_path, storage).key / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    forget()
+    adopted, failed = adopt_all(storage, actor=audit.SYSTEM, progress=Silent())
+    assert not adopted
+    assert [type(error) for _key, error in failed] == [Refused]
+    assert not Backup.objects.exists()
+    assert admin.get(storage.get_absolute_url()).status_code == 200
+
+
+def test_a_name_that_is_no_text_is_left_out(tmp_path: Path, storage: Storage, admin: Client) -> None:
+    (tmp_path / "away").mkdir()
+    (tmp_path / "away" / os.fsdecode(b"bad\xff.sql")).write_text("SELECT 1;")
+    assert admin.get(reverse("storage-adopt", args=[storage.pk])).status_code == 200
+
+
+def test_an_application_may_have_another_short_name_by_now(tmp_path: Path, storage: Storage) -> None:
+    slug = take(tmp_path, storage).database.application.slug
+    forget(databases=True)
+    Application.objects.create(name=slug, slug="renamed")
+    adopted, failed = adopt_all(storage, actor=audit.SYSTEM, progress=Silent())
+    assert not failed
+    assert adopted[0].database.application.slug == "renamed"

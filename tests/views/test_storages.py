@@ -128,6 +128,14 @@ def test_a_link_out_of_a_named_folder_is_refused(
     assert Storage.objects.exists()
 
 
+@pytest.mark.django_db
+def test_beside_a_storage_does_not_lead_up_folder_by_folder(tmp_path: Path) -> None:
+    make_storage(tmp_path / "backups" / "first")
+    require_listed("local", {"path": str(tmp_path / "backups" / "second")})
+    with pytest.raises(Refused):
+        require_listed("local", {"path": str(tmp_path / "backups")})
+
+
 S3 = {"name": "Cloud", "storage-bucket": "archives", "storage-endpoint": "https://s3.example.org"}
 
 
