@@ -8,7 +8,7 @@ from django.conf import settings
 
 from dbadmin.choices import ScheduleTarget
 from dbadmin.jobs.schedules import save_schedule
-from dbadmin.models import Destination, Schedule, Storage
+from dbadmin.models import Destination, Retention, Schedule, Storage
 from dbadmin.timetable import TEMPLATES
 
 # The names of templates, each with what its schedule is called.
@@ -16,8 +16,11 @@ USUAL = {"daily": "Every night", "partial-drill": "Weekly partial drill", "drill
 
 
 def make_schedules(now: datetime) -> list[Schedule]:
-    """Make a nightly full backup, a weekly partial and a monthly full drill of all databases; none if there is any."""
-    if Schedule.objects.exists():
+    """Make a nightly full backup, a weekly partial and a monthly full drill of all databases.
+
+    None when there is any schedule but the catalogue's own.
+    """
+    if Schedule.objects.exclude(databases__is_catalogue=True).exists():
         return []
     templates = {template.name: template for template in TEMPLATES}
     made = []
@@ -35,5 +38,7 @@ def make_schedules(now: datetime) -> list[Schedule]:
         save_schedule(schedule, now)
         made.append(schedule)
     if storage := Storage.objects.filter(is_default=True).first():
-        Destination.objects.create(schedule=made[0], storage=storage)
+        Destination.objects.create(
+            schedule=made[0], storage=storage, retention=Retention.objects.order_by("pk").first()
+        )
     return made
