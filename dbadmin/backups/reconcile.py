@@ -37,14 +37,16 @@ class Reconciled:
     orphans: list[Orphan] = field(default_factory=list)
 
 
-def reconcile(*, database: Database, progress: Progress, now: datetime | None = None) -> Reconciled:
+def reconcile(
+    *, database: Database, progress: Progress, now: datetime | None = None, found: Reconciled | None = None
+) -> Reconciled:
     """Look into every storage that has or had copies of ``database``, and write what was found.
 
     A copy that is not there any more is VANISHED; one that is there again is read, and STORED when every byte is
     right. What no backup belongs to becomes an ``Orphan``. ``StorageError`` when a storage could not be asked, after
-    the others: nothing is concluded about what lies there, and its ``problem`` says so.
+    the others: nothing is concluded about what lies there, and its ``problem`` says so. ``found`` has the rest then.
     """
-    found = Reconciled()
+    found = found if found is not None else Reconciled()
     failures: list[tuple[Storage, DbadminError]] = []
     storages = Storage.objects.registered().filter(copies__backup__database=database).distinct()
     for storage in storages:

@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.backups import expire, reconcile
 from dbadmin.choices import ACTIVE_STATES, JobKind
 from dbadmin.exceptions import Refused
+from dbadmin.health import findings
+from dbadmin.health.checks.archives import vanished
 from dbadmin.jobs.queue import enqueue
 from dbadmin.models import Copy, Database, Job
 from dbadmin.progress import Progress
@@ -39,7 +42,11 @@ def apply_retention(job: Job, progress: Progress) -> Text:
 
 def look_into_storages(job: Job, progress: Progress) -> Text:
     """No parameters."""
-    found = reconcile.reconcile(database=job.database, progress=progress)
+    found = reconcile.Reconciled()
+    try:
+        reconcile.reconcile(database=job.database, progress=progress, found=found)
+    finally:
+        _tell(job.database, found)
     if not (found.vanished or found.back or found.orphans):
         return Text("Catalogue and storages agree.")
     return Text(
@@ -66,6 +73,13 @@ def ask_for_keeping(now: datetime) -> list[Job]:
 def ask_to_expire(database: Database) -> None:
     """Queue it where a retention applies; call it after a backup."""
     _ask(JobKind.EXPIRE, expire.in_need(Database.objects.filter(pk=database.pk)))
+
+
+def _tell(database: Database, found: reconcile.Reconciled) -> None:
+    """Where there are others they are made again by the next tick, and a health check would see nothing of it."""
+    if found.vanished:
+        happened = findings.Happened(database_id=database.pk, check_id="archives", result=vanished(len(found.vanished)))
+        findings.tell([happened], now=timezone.now())
 
 
 def _not_since(kind: JobKind, since: datetime) -> QuerySet[Database]:

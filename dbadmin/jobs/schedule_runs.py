@@ -12,6 +12,9 @@ from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRe
 from dbadmin import audit
 from dbadmin.choices import JobKind, JobState, RunState, ScheduleKind, Scope
 from dbadmin.exceptions import Refused
+from dbadmin.health import findings
+from dbadmin.health.checks.schedules import unmended
+from dbadmin.health.registry import Unmended
 from dbadmin.jobs.queue import REPEATABLE, enqueue
 from dbadmin.models import Backup, Job, Schedule, ScheduleRun
 from dbadmin.models.job import WRITERS
@@ -65,20 +68,39 @@ def give_way(newer: Sequence[ScheduleRun], now: datetime) -> None:
     )
     over = [pk for pk, *pair in repeated.values_list("pk", "schedule_id", "database_id") if tuple(pair) in pairs]
     repeated.filter(pk__in=over).update(state=RunState.FAILED, retry_at=None, settled_at=now)
+    if over:
+        tell(ScheduleRun.objects.filter(pk__in=over), now)
+
+
+def tell(bad: QuerySet[ScheduleRun], now: datetime) -> None:
+    """Open a finding for runs that failed or were missed: the next one may mend it before a health check looks."""
+    enabled = bad.filter(schedule__enabled=True).order_by("-due_at")
+    columns = ("database_id", "schedule__name", "schedule__kind", "state", "due_at", "reason")
+    findings.tell(
+        (
+            findings.Happened(
+                database_id=database_id,
+                check_id="schedule_runs",
+                result=unmended(Unmended(schedule=name, kind=kind, state=state, due_at=due_at, reason=reason)),
+            )
+            for database_id, name, kind, state, due_at, reason in enabled.values_list(*columns)
+        ),
+        now=now,
+    )
 
 
 def _settle(run: ScheduleRun, now: datetime) -> None:
     job = run.job
     if job is None:
-        _end(run, RunState.FAILED, Text("Its job is not there any more."), now)
+        _end(run, RunState.FAILED, Text("Its job is not there any more."), now, now=now)
     elif job.state == JobState.QUEUED:
         _give_up_when_late(run, job, now)
     elif again := getattr(job, "retried_by", None):
         ScheduleRun.objects.filter(pk=run.pk, state=RunState.ACTIVE, job=job).update(job=again)
     elif job.state == JobState.SUCCEEDED or _was_stored(job):
-        _end(run, RunState.SUCCEEDED, job.message, job.finished_at or now)
+        _end(run, RunState.SUCCEEDED, job.message, job.finished_at or now, now=now)
     elif job.state == JobState.CANCELLED:
-        _end(run, RunState.FAILED, job.message, job.finished_at or now)
+        _end(run, RunState.FAILED, job.message, job.finished_at or now, now=now)
     elif not _will_be_repeated(job, now):
         _try_again(run, job, now)
 
@@ -96,7 +118,7 @@ def _will_be_repeated(job: Job, now: datetime) -> bool:
 def _try_again(run: ScheduleRun, job: Job, now: datetime) -> None:
     schedule, ended_at = run.schedule, job.finished_at or now
     if run.attempt > schedule.retries or not schedule.enabled:
-        _end(run, RunState.FAILED, job.message, ended_at)
+        _end(run, RunState.FAILED, job.message, ended_at, now=now)
         return
     wait = timedelta(minutes=schedule.retry_minutes * 2 ** (run.attempt - 1))
     ScheduleRun.objects.filter(pk=run.pk, state=RunState.ACTIVE, job=job).update(
@@ -110,12 +132,13 @@ def _give_up_when_late(run: ScheduleRun, job: Job, now: datetime) -> None:
         return
     waiting = Job.objects.filter(pk=job.pk, state=JobState.QUEUED)
     if waiting.update(state=JobState.CANCELLED, finished_at=now, message=_too_late(minutes)):
-        _end(run, RunState.MISSED, Text("No worker took it within {minutes} minutes.", minutes=minutes), now)
+        _end(run, RunState.MISSED, Text("No worker took it within {minutes} minutes.", minutes=minutes), now, now=now)
 
 
-def _end(run: ScheduleRun, state: RunState, reason: Text, at: datetime) -> None:
+def _end(run: ScheduleRun, state: RunState, reason: Text, at: datetime, *, now: datetime) -> None:
     active = ScheduleRun.objects.filter(pk=run.pk, state=RunState.ACTIVE, job=run.job)
-    active.update(state=state, reason=reason, settled_at=at, retry_at=None)
+    if active.update(state=state, reason=reason, settled_at=at, retry_at=None) and state != RunState.SUCCEEDED:
+        tell(ScheduleRun.objects.filter(pk=run.pk), now)
 
 
 def _sorted_out(waiting: QuerySet[ScheduleRun], now: datetime, *, even_paused: bool) -> list[int]:
@@ -176,6 +199,8 @@ def _give_up(ids: list[int], now: datetime) -> None:
 def _miss(late: list[tuple[int, int]], now: datetime) -> None:
     for pk, minutes in late:
         _waiting([pk]).update(state=RunState.MISSED, reason=_too_late(minutes), settled_at=now)
+    if late:
+        tell(ScheduleRun.objects.filter(pk__in=[pk for pk, _minutes in late]), now)
 
 
 def _waiting(ids: list[int]) -> QuerySet[ScheduleRun]:

@@ -134,6 +134,9 @@ def _note(schedules: Sequence[Schedule], now: datetime) -> None:
             rows += _Moments(schedule, due, now, unsettled.get((schedule.pk, pk))).rows(pk)
     ScheduleRun.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
     schedule_runs.give_way([row for row in rows if row.state == RunState.WAITING], now)
+    if any(row.state == RunState.MISSED for row in rows):
+        missed = ScheduleRun.objects.filter(schedule__in=schedules, state=RunState.MISSED, settled_at=now)
+        schedule_runs.tell(missed, now)
     for moment, ids in coming.items():
         Schedule.objects.filter(pk__in=ids).update(evaluated_at=now, next_due_at=moment)
 

@@ -28,15 +28,19 @@ def archives(seen: Observation) -> Result:
             value=len(found.away),
         )
     if found.vanished_copies:
-        return Result(
-            verdict=Verdict.WARNING,
-            message=Text("Copies that have vanished, of backups that have others: {count}.",
-                         count=found.vanished_copies),
-            hint=Text("They are made again by themselves. Look who deleted or moved them."),
-            value=found.vanished_copies,
-        )  # fmt: skip
+        return vanished(found.vanished_copies)
     return _when_looked(seen) or Result(
         verdict=Verdict.OK, message=Text("Every archive was there when it was last looked for."), value=0
+    )
+
+
+def vanished(count: int) -> Result:
+    """Say of so many copies that they are not where they were."""
+    return Result(
+        verdict=Verdict.WARNING,
+        message=Text("Copies that have vanished, of backups that have others: {count}.", count=count),
+        hint=Text("They are made again by themselves. Look who deleted or moved them."),
+        value=count,
     )
 
 

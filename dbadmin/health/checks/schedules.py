@@ -53,17 +53,21 @@ def schedule_runs(seen: Observation) -> Result:
     bad = [run for run in seen.plans.unmended if not _is_mended(run, seen.newest_backup)]
     if not bad:
         return Result(verdict=Verdict.OK, message=Text("Nothing that was due failed or was missed."), value=0)
-    worst = min(bad, key=lambda run: run.kind != ScheduleKind.BACKUP)
+    return unmended(min(bad, key=lambda run: run.kind != ScheduleKind.BACKUP), of=len(bad))
+
+
+def unmended(run: Unmended, *, of: int = 1) -> Result:
+    """Say of a run that it failed or was missed; it is the worst of so many."""
     said = (
-        Text("“{schedule}” was missed on {moment}: {reason}", **_places(worst))
-        if worst.state == RunState.MISSED
-        else Text("“{schedule}” failed on {moment}: {reason}", **_places(worst))
+        Text("“{schedule}” was missed on {moment}: {reason}", **_places(run))
+        if run.state == RunState.MISSED
+        else Text("“{schedule}” failed on {moment}: {reason}", **_places(run))
     )
     return Result(
-        verdict=Verdict.CRITICAL if worst.kind == ScheduleKind.BACKUP else Verdict.WARNING,
+        verdict=Verdict.CRITICAL if run.kind == ScheduleKind.BACKUP else Verdict.WARNING,
         message=said,
         hint=Text("The page of the schedule lists what happened. Run it now when the cause is mended."),
-        value=len(bad),
+        value=of,
     )
 
 
