@@ -19,6 +19,7 @@ from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME, Manifest
 from dbadmin.archives.reader import read_manifest
 from dbadmin.backups import copies, uploads
 from dbadmin.backups.imports import receive
+from dbadmin.backups.storage_places import require_apart
 from dbadmin.choices import CopyState, Scope
 from dbadmin.engines import ENGINES
 from dbadmin.exceptions import CorruptArchive, DbadminError, Refused, StorageError
@@ -136,6 +137,7 @@ def bring(storage: Storage, key: str, *, actor: audit.Actor) -> Import:
 
     ``ValidationFailed`` when it is nothing that can be imported.
     """
+    require_apart(storage.kind, storage.settings, key)
     backend = storage.backend()
     stored = backend.stat(key)
     if stored is None:

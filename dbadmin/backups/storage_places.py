@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
+from dbadmin.engines.private import is_private
 from dbadmin.exceptions import Refused
 from dbadmin.models import Storage
 from dbadmin.text import Text
@@ -19,6 +20,21 @@ HINT = Text(
 )
 
 
+def require_apart(kind: str, described: Mapping[str, Any], key: str = "") -> None:
+    """Refuse dbadmin's own files and the kernel's, whoever asks: the folder of a storage, or ``key`` in it.
+
+    Whoever may adopt would read the catalogue; a link inside the folder leads there as well.
+    """
+    if kind != "local" and described.get("remote") != "local":
+        return
+    place = _real(Path(str(described.get("path", "")), key))
+    if is_private(place) and not place.is_relative_to(_real(Path(settings.HOME)) / "archives"):
+        raise Refused(
+            Text("“{path}” belongs to dbadmin or to the kernel.", path=str(place)),
+            Text("Choose a place outside dbadmin's home folder."),
+        )
+
+
 def require_listed(kind: str, described: Mapping[str, Any]) -> None:
     """Refuse folders of this machine that nobody has named for this, by whatever kind of storage they are reached.
 
@@ -27,7 +43,11 @@ def require_listed(kind: str, described: Mapping[str, Any]) -> None:
     remote = str(described.get("remote", ""))
     if kind == "rclone" and remote.endswith(":"):
         raise Refused(
-            Text("From the web rclone's own configuration is not used: “{remote}” may lead to any folder of this machine.", remote=remote),
+            Text(
+                "From the web rclone's own configuration is not used: "
+                "“{remote}” may lead to any folder of this machine.",
+                remote=remote,
+            ),
             Text("Describe the remote by its type and options, or add it with manage.py storages add on this machine."),
         )
     if kind == "local" or remote == "local":

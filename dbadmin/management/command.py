@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import sys
 from argparse import ArgumentParser
@@ -15,7 +17,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from dbadmin import catalogue
 from dbadmin.exceptions import DbadminError, UsageError
 from dbadmin.models import Database
-from dbadmin.text import Text
+from dbadmin.text import Text, verbatim
 
 DONE, WARNING, CRITICAL, UNKNOWN, USAGE, REFUSED = range(6)
 
@@ -45,9 +47,14 @@ class VerbCommand(BaseCommand):
     def run_from_argv(self, argv: list[str]) -> None:
         """Run what the command line asks for; wrong usage has an exit code of its own, not the 2 of argparse."""
         self._called_from_command_line = True  # so that argparse prints how the command is used
+        said = io.StringIO()
         try:
-            self.create_parser(argv[0], argv[1]).parse_args(argv[2:])
+            with contextlib.redirect_stderr(said):
+                self.create_parser(argv[0], argv[1]).parse_args(argv[2:])
         except SystemExit as leaving:
+            self.stderr.write(said.getvalue(), ending="")
+            if leaving.code and "--json" in argv:
+                self._fail(UsageError(verbatim(said.getvalue().rpartition(" error: ")[2].strip())), as_json=True)
             sys.exit(USAGE if leaving.code else DONE)
         super().run_from_argv(argv)
 

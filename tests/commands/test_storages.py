@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.utils import timezone
 
@@ -42,6 +43,15 @@ def test_a_storage_is_added_tested_made_default_and_removed(db: None, tmp_path: 
     assert row["removed_at"]
     actions = set(AuditEvent.objects.values_list("action", flat=True))
     assert {"storage.add", "storage.test", "storage.default", "storage.remove"} <= actions
+
+
+@pytest.mark.parametrize("place", ["/proc", "/sys/fs", str(settings.HOME), str(Path(settings.HOME) / "spool")])
+def test_our_own_files_and_the_kernels_are_no_place_for_archives(db: None, tmp_path: Path, place: str) -> None:
+    (tmp_path / "link").symlink_to(place)
+    for path in (place, str(tmp_path / "link")):
+        assert run("storages", "add", "Vault", "--set", f"path={path}")[1] == 5
+    assert not Storage.objects.exists()
+    assert run("storages", "add", "Vault", "--set", f"path={settings.HOME}/archives/second")[1] == 0
 
 
 def test_secrets_come_by_the_environment_or_standard_input_and_are_not_shown(

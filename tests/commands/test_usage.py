@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.core.management import execute_from_command_line
 
@@ -30,3 +32,19 @@ def test_asking_for_help_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> No
         execute_from_command_line(["manage.py", "backup", "show", "--help"])
     assert leaving.value.code == DONE
     assert "usage: manage.py backup show" in capsys.readouterr().out
+
+
+def test_wrong_usage_is_a_document_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (
+        ["backup", "frob", "--json"],
+        ["storages", "add", "--json"],
+        ["drill", "run", "--nope", "--json"],
+    ):
+        with pytest.raises(SystemExit) as leaving:
+            execute_from_command_line(["manage.py", *arguments])
+        assert leaving.value.code == USAGE
+        said = capsys.readouterr()
+        document = json.loads(said.out)
+        assert (document["results"], document["error"]["class"]) == ([], "UsageError")
+        assert document["error"]["message"] in said.err
+        assert "usage: " in said.err

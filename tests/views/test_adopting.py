@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
@@ -175,3 +176,16 @@ def test_an_application_may_have_another_short_name_by_now(tmp_path: Path, stora
     adopted, failed = adopt_all(storage, actor=audit.SYSTEM, progress=Silent())
     assert not failed
     assert adopted[0].database.application.slug == "renamed"
+
+
+def test_a_link_to_our_own_files_is_not_followed(tmp_path: Path, storage: Storage, admin: Client) -> None:
+    own = Path(settings.HOME) / "own.sqlite3"
+    make_sqlite_file(own)
+    try:
+        (tmp_path / "away").mkdir()
+        (tmp_path / "away" / "old.sqlite3").symlink_to(own)
+        answer = admin.post(reverse("storage-adopt", args=[storage.pk]), {"fetch": "old.sqlite3"}, follow=True)
+        assert "belongs to dbadmin or to the kernel" in answer.content.decode()
+    finally:
+        own.unlink()
+    assert not Import.objects.exists()

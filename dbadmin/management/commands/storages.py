@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.backups import storage_changes
+from dbadmin.backups.storage_places import require_apart
 from dbadmin.backups.storage_use import GIGABYTE, LOOK_BACK, Use, uses
 from dbadmin.exceptions import UsageError
 from dbadmin.management.adopting import ADOPTING, AdoptingVerbs
@@ -119,6 +120,7 @@ class Command(AdoptingVerbs, VerbCommand):
     def _save(self, storage: Storage, options: dict[str, Any], *, action: str) -> Outcome:
         settings, secrets = described(storage, options)
         require_valid(storage.kind, settings, secrets)
+        require_apart(storage.kind, settings)
         if storage.pk:
             storage_changes.require_in_sight(storage, settings, secrets)
         storage.settings, storage.secrets = settings, secrets
