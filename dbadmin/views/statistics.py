@@ -92,9 +92,11 @@ def _count() -> tuple[Statistics, list[Use], datetime]:
 
 def _read(written: str) -> date | None:
     try:
-        return parse_date(written)
+        found = parse_date(written)
     except ValueError:  # such as the 31st of February
         return None
+    # The first and the last year have days without one before or after.
+    return found if found and 1 < found.year < 9999 else None
 
 
 def _query(shown: date, database: Database | None) -> str:

@@ -228,3 +228,8 @@ def test_what_grows_is_drawn_with_the_forecast_dashed(viewer: Client) -> None:
     page = text(viewer, storage.get_absolute_url())
     assert 'aria-labelledby="growth-' in page
     assert 'class="line ahead" points="' in page
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01"])
+def test_a_day_at_the_end_of_time_is_today(viewer: Client, day: str) -> None:
+    assert viewer.get("/backups/day/", {"day": day}).status_code == 200
