@@ -52,6 +52,7 @@ class Figures:
     copies: int = 0
     kept_copies: int = 0
     drills: int = 0
+    troubles: int = 0
     findings: int = 0
     looked_for: int = 0
     read: int = 0
@@ -187,6 +188,7 @@ class Year:
         figures.backups, figures.copies = Backup.objects.count(), Copy.objects.count()
         figures.kept_copies = Copy.objects.filter(state="stored").count()
         figures.drills = Job.objects.filter(kind=JobKind.DRILL, state=JobState.SUCCEEDED).count()
+        figures.troubles = sum(trouble.has_begun for trouble in self.troubles.all)
         figures.findings = Finding.objects.count()
         figures.looked_for, figures.read = self.watch.looked, self.watch.read
         figures.most_archives, figures.most_bytes = self.watch.most_archives, self.watch.most_bytes
