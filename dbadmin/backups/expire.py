@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from dbadmin import audit
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
 from dbadmin.backups.copies import HELD, settle
 from dbadmin.backups.judging import NOT_THERE, judge, read_now
+from dbadmin.backups.sparing import spare
 from dbadmin.choices import BackupState, CopyState
 from dbadmin.exceptions import DbadminError, StorageError, ValidationFailed
 from dbadmin.models import Backup, Copy, Database, Destination, Job, Storage
@@ -52,15 +52,23 @@ def finish(*, database: Database, progress: Progress) -> Expired:
     released = list(_released(database))
     progress.phase(Text("Deleting"), total=len(released), unit="items")
     reading = read_now(database)  # after the release was written: whoever begins to read now sees it
-    by_storage: dict[Storage, list[Copy]] = defaultdict(list)
+    waiting: list[Copy] = []
     for copy in released:
         if copy.backup_id in reading:
             progress.log(Text("A job is reading {backup}; it is deleted afterwards.", backup=copy.backup.key))
         else:
-            by_storage[copy.storage].append(copy)
+            waiting.append(copy)
     deleting = _Deleting(progress)
-    for storage, copies in by_storage.items():
-        deleting.from_storage(storage, copies)
+    answering = deleting.answering({copy.storage for copy in waiting})
+    waiting = [copy for copy in waiting if copy.storage in answering]
+    try:
+        going = spare(database, waiting, progress)
+        released = [copy for copy in released if copy in going or copy not in waiting]
+    except StorageError as error:
+        deleting.failed(waiting[0].storage, error)
+        going = []
+    for storage in answering:
+        deleting.from_storage(storage, [copy for copy in going if copy.storage == storage])
     if deleting.failures:
         raise _summary(deleting, len(released))
     return Expired(deleted=deleting.deleted, freed=deleting.freed, left=len(released) - deleting.deleted)
@@ -144,26 +152,34 @@ class _Deleting:
         self.freed = 0
         self.failures: list[tuple[Storage, DbadminError]] = []
 
+    def answering(self, storages: Iterable[Storage]) -> list[Storage]:
+        """Return the storages that show what should be there; from the others nothing is deleted."""
+        found = []
+        for storage in sorted(storages, key=lambda each: each.pk):
+            try:
+                _require_there(storage, storage.backend())
+            except (StorageError, ValidationFailed) as error:
+                self.failed(storage, error)
+            else:
+                found.append(storage)
+        return found
+
     def from_storage(self, storage: Storage, copies: list[Copy]) -> None:
-        """Delete these; when the storage does not answer, none; when it refuses one, the others."""
-        try:
-            backend = storage.backend()
-            _require_there(storage, backend)
-        except (StorageError, ValidationFailed) as error:
-            self._failed(storage, error)
-            return
+        """Delete these; when the storage refuses one, the others."""
+        backend = storage.backend()
         for copy in copies:
             self.progress.check()
             try:
                 _remove(backend, copy.backup.key, self.progress)
             except StorageError as error:
-                self._failed(storage, error)
+                self.failed(storage, error)
                 continue
             _is_deleted(copy)
             self.deleted, self.freed = self.deleted + 1, self.freed + copy.size
             self.progress.update(self.deleted, current=copy.backup.key)
 
-    def _failed(self, storage: Storage, error: DbadminError) -> None:
+    def failed(self, storage: Storage, error: DbadminError) -> None:
+        """Remember which storage could not be asked, and say so."""
         self.failures.append((storage, error))
         line = Text("{storage}: {reason}", storage=storage.name, reason=error.message)
         self.progress.log(line, level="error")

@@ -9,6 +9,7 @@ from dbadmin import audit
 from dbadmin.backups.copies import HELD
 from dbadmin.backups.expire import let_go, lock, settle_after
 from dbadmin.backups.judging import read_now
+from dbadmin.backups.sparing import by_hand
 from dbadmin.choices import BackupState
 from dbadmin.exceptions import Refused
 from dbadmin.models import Backup, Copy
@@ -57,7 +58,7 @@ def delete_backup(backup: Backup, *, actor: audit.Actor, reason: str, confirmed:
             Text("It is the only good backup of “{name}”.", name=row.database.name),
             Text("Take another one first, or confirm with the short name “{slug}”.", slug=row.database.slug),
         )
-    why = Text("Deleted by hand: {reason}", reason=reason.strip())
+    why = by_hand(reason.strip())
     for copy in _deletable(row):
         let_go(copy, actor=actor, reason=why, action="backup.delete")
     settle_after(row, why)

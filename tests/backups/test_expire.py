@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -391,3 +392,51 @@ def test_a_line_of_the_log_names_the_storage_that_was_away(
     with pytest.raises(StorageError):
         expire(database=database, progress=Listening())
     assert any(line.startswith(f"error {storage.name}: ") for line in lines)
+
+
+def released_while_away(database: Database, storage: Storage) -> Path:
+    """Decide while the storage does not answer; return its folder, which is back."""
+    folder = Path(storage.settings["path"])
+    away = folder.with_name("unmounted")
+    folder.rename(away)
+    folder.mkdir()
+    with pytest.raises(StorageError):
+        run(database)
+    folder.rmdir()
+    away.rename(folder)
+    return folder
+
+
+def test_what_was_released_is_taken_back_when_what_should_have_stayed_is_lost(
+    backups: list[Backup], database: Database, storage: Storage
+) -> None:
+    folder = released_while_away(database, storage)
+    for kept in backups[:2]:
+        shutil.rmtree(folder / kept.key)
+    with pytest.raises(StorageError, match="none of the archives that should be there"):
+        run(database)  # nobody has looked since: the catalogue believes that they are
+    Copy.objects.filter(backup__in=backups[:2]).update(state=CopyState.VANISHED)
+    Backup.objects.filter(pk__in=[kept.pk for kept in backups[:2]]).update(state=BackupState.VANISHED)
+    assert run(database) == expiring.Expired(deleted=2, freed=2000, left=0)
+    assert [states(backup)[0] for backup in backups] == ["vanished"] * 2 + ["available"] + ["deleted"] * 2
+    assert there(backups[2], storage)
+    assert AuditEvent.objects.filter(action="backup.taken_back").count() == 1
+    assert run(database).deleted == 0
+
+
+def test_what_a_person_deleted_is_not_taken_back(database: Database, storage: Storage) -> None:
+    only = put(database, storage, days=1)
+    delete_backup(only, actor=audit.SYSTEM, reason="wrong data", confirmed="shop")
+    assert finish(database=database, progress=Silent()).deleted == 1
+    assert not there(only, storage)
+
+
+def test_nothing_older_goes_while_the_newest_is_not_seen(database: Database, storage: Storage, two: Retention) -> None:
+    """Of three neighbours one is there, so the storage answers; the newest good one is not."""
+    newest, second, third, fourth = (put(database, storage, days=days) for days in range(1, 5))
+    two.last = 3
+    two.save()
+    shutil.rmtree(Path(storage.settings["path"]) / newest.key)
+    with pytest.raises(StorageError, match="nothing older is deleted"):
+        run(database)
+    assert all(there(each, storage) for each in (second, third, fourth))
