@@ -104,7 +104,9 @@ def _change(verb: str, ours: list[str]) -> Path:
             raise CrontabFailed(
                 Text("The crontab was not what it should be after the change; it is again what it was before."),
                 Text(
-                    "What it was is kept in {path}. If it happens again, add the line by hand: {line}", path=str(copy), line=_expected()
+                    "What it was is kept in {path}. If it happens again, add the line by hand: {line}",
+                    path=str(copy),
+                    line=_expected(),
                 ),
             )
         return copy

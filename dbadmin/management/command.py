@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping, Sequence
@@ -85,7 +86,11 @@ class VerbCommand(BaseCommand):
                 raise
             self._fail(trouble, as_json=options["json"])
             sys.exit(trouble.exit_code)
-        self._print(outcome, as_json=options["json"])
+        try:
+            self._print(outcome, as_json=options["json"])
+            self.stdout.flush()
+        except BrokenPipeError:  # whoever read has read enough, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if outcome.exit_code:
             sys.exit(outcome.exit_code)
 

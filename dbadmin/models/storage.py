@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
@@ -11,9 +12,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from dbadmin.archives.encryption import EncryptedStorage
+from dbadmin.archives.encryption import EncryptedStorage, is_offering
 from dbadmin.choices import CopyState
 from dbadmin.crypto import decrypt, encrypt
+from dbadmin.exceptions import ValidationFailed
 from dbadmin.models.fields import SentenceField
 from dbadmin.models.retention import Retention
 from dbadmin.storages import get_storage
@@ -162,8 +164,22 @@ class Storage(models.Model):
         return EncryptedStorage(
             place,
             recipients=[key.recipient for key in current],
-            identities=lambda: [key.identity for key in keys if key.encrypted_identity],
+            identities=lambda: _private(keys),
         )
+
+
+def _private(keys: Iterable[EncryptionKey]) -> list[str]:
+    """Return the private keys; one that cannot be decrypted is no matter while another is offered, or is here."""
+    found: list[str] = []
+    failure: ValidationFailed | None = None
+    for key in keys:
+        try:
+            found += [key.identity] if key.encrypted_identity else []
+        except ValidationFailed as error:
+            failure = error
+    if failure is not None and not found and not is_offering():
+        raise failure
+    return found
 
 
 class StorageSample(models.Model):

@@ -142,3 +142,12 @@ def test_an_installation_with_a_catalogue_is_left_alone(tmp_path: Path) -> None:
     code, said = recovered(home, away, DBADMIN_ENCRYPTION_KEY=key)
     assert (code, said["error"]["message"]) == (5, "This installation has a catalogue already.")
     assert ask(home, "Backup.objects.count()") == before
+
+
+def test_the_key_file_alone_is_enough_where_the_former_encryption_key_is_lost(tmp_path: Path) -> None:
+    kept_here = ENCRYPTED.replace("{home!r}", repr(str(tmp_path / "home"))) + "kit = EncryptionKey.objects.get()\n"
+    away, _key = lost(tmp_path, f"{kept_here}kit.identity = identity; kit.save()\n")
+    (tmp_path / "key.txt").chmod(0o600)
+    code, said = recovered(tmp_path / "new", away, "--key-file", str(tmp_path / "key.txt"))
+    (result,) = said["results"]
+    assert (code, result["not_adopted"], sorted(result["locked"])) == (1, [], ["Shop", "kit"])

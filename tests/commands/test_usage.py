@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
+from django.conf import settings
 from django.core.management import execute_from_command_line
 
 from dbadmin.management.command import DONE, USAGE
@@ -48,3 +51,9 @@ def test_wrong_usage_is_a_document_as_well(capsys: pytest.CaptureFixture[str]) -
         assert (document["results"], document["error"]["class"]) == ([], "UsageError")
         assert document["error"]["message"] in said.err
         assert "usage: " in said.err
+
+
+def test_a_reader_who_has_read_enough_is_no_error() -> None:
+    command = f"{sys.executable} manage.py clients list | head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", command], cwd=settings.BASE_DIR, capture_output=True, text=True)
+    assert "Traceback" not in ended.stderr

@@ -169,7 +169,7 @@ def test_of_writers_of_one_name_exactly_one_wins(place: Place, megabytes: int) -
         def source() -> Iterator[bytes]:
             for _number in range(megabytes):
                 yield letter * MEGABYTE
-            started.wait(60)
+            started.wait(300)
 
         try:
             place.storage().write("a/b", source())

@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from dbadmin import audit
+from dbadmin.backups import uploads
 from dbadmin.backups.adopt import adopt, adopt_all, scan
 from dbadmin.backups.take import take_backup
 from dbadmin.backups.verify import verify_backup
@@ -131,6 +132,7 @@ def test_a_plain_dump_is_fetched_and_asked_about(tmp_path: Path, storage: Storag
     assert admin.post(url, {"fetch": "junk.sql.gz"}, follow=True).status_code == 200
     assert admin.post(url, {"fetch": "../../etc/passwd"}, follow=True).status_code == 200
     assert Import.objects.count() == 1
+    uploads.discard(Path(Import.objects.get().path))
 
 
 def test_a_storage_that_is_away_is_a_sentence(tmp_path: Path, admin: Client) -> None:
