@@ -55,9 +55,7 @@ def require_here(path: Path) -> None:
     if not path.exists():
         raise ConnectionFailed(
             Text("“{path}” is not on this machine.", path=str(path)),
-            Text(
-                "Is its disk mounted? If it is another machine's, give the database a site and start a worker there."
-            ),
+            Text("Is its disk mounted? If it is another machine's, give the database a site and start a worker there."),
         )
 
 
