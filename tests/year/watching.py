@@ -201,7 +201,9 @@ class Watch:
         """By calendar in the one storage, the newest three in the other, and what is pinned or proven."""
         for database in plan.databases:
             copies = Copy.objects.filter(backup__schedule=plan.schedule, backup__database=database)
-            besides = {self._newest_proven(database), self.pinned.pk if self.pinned else None}
+            # What the drill of this morning has replaced as the newest proof goes with tonight's backup.
+            proven = sorted(self.proven[database.pk], key=lambda pk: self.proven[database.pk][pk])[-2:]
+            besides = {*proven, self.pinned.pk if self.pinned else None}
             for storage, choose in ((self.world.main, _by_calendar), (self.world.vault, _newest_three)):
                 stored = copies.filter(storage=storage, stored_at__isnull=False)
                 rows = stored.values_list("backup", "backup__started_at").order_by("-backup__started_at")
