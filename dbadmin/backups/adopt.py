@@ -20,6 +20,7 @@ from dbadmin.archives.reader import read_manifest
 from dbadmin.backups import copies, uploads
 from dbadmin.backups.imports import receive
 from dbadmin.backups.storage_places import require_apart
+from dbadmin.backups.storing import described
 from dbadmin.choices import CopyState, Scope
 from dbadmin.engines import ENGINES
 from dbadmin.exceptions import CorruptArchive, DbadminError, Refused, StorageError
@@ -205,17 +206,7 @@ def _backup(storage: Storage, key: str, manifest: Manifest) -> Backup:
         database=database,
         storage=storage,
         key=key,
-        scope=manifest.scope,
-        started_at=manifest.started_at,
-        finished_at=manifest.finished_at,
-        size=manifest.archive_size,
-        sha256=manifest.archive_sha256,
-        row_count=manifest.facts.rows,
-        server_version=manifest.server_version[:50],
-        client_version=manifest.client_version[:50],
-        schema_head=manifest.facts.head,
-        facts=manifest.facts.to_json(),
-        origin=dict(manifest.origin),
+        **described(manifest),
     )
 
 

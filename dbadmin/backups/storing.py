@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from dbadmin.archives.encryption import EncryptedStorage
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME, Manifest
@@ -70,6 +71,23 @@ def check_sealed(backend: StorageBackend, key: str, sha256: str, progress: Progr
     found = backend.stat(name)
     progress.phase(Text("Checking the archive"), total=found.size if found else None)
     backend.check_sealed(name, sha256, progress)
+
+
+def described(manifest: Manifest) -> dict[str, Any]:
+    """Return the fields of a Backup that its manifest knows."""
+    return {
+        "scope": manifest.scope,
+        "started_at": manifest.started_at,
+        "finished_at": manifest.finished_at,
+        "size": manifest.archive_size,
+        "sha256": manifest.archive_sha256,
+        "row_count": manifest.facts.rows,
+        "server_version": manifest.server_version[:50],
+        "client_version": manifest.client_version[:50],
+        "schema_head": manifest.facts.head,
+        "facts": manifest.facts.to_json(),
+        "origin": dict(manifest.origin),
+    }
 
 
 def recipients_of(backend: StorageBackend) -> tuple[str, ...]:

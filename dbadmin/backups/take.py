@@ -17,7 +17,7 @@ from dbadmin.archives.manifest import Manifest
 from dbadmin.archives.writer import ArchiveWriter
 from dbadmin.backups import copies, own
 from dbadmin.backups.spool import require_space, spool
-from dbadmin.backups.storing import Placed, discarded, place, require_room, still_held
+from dbadmin.backups.storing import Placed, described, discarded, place, require_room, still_held
 from dbadmin.choices import CopyState
 from dbadmin.engines.base import Dump
 from dbadmin.exceptions import Cancelled, DbadminError, Refused, StorageError
@@ -196,17 +196,7 @@ class _Taking:
             job=self.job,
             schedule=self.schedule,
             key=self.key,
-            scope=self.scope,
-            started_at=manifest.started_at,
-            finished_at=manifest.finished_at,
-            size=manifest.archive_size,
-            sha256=manifest.archive_sha256,
-            row_count=manifest.facts.rows,
-            server_version=manifest.server_version,
-            client_version=manifest.client_version,
-            schema_head=manifest.facts.head,
-            facts=manifest.facts.to_json(),
-            origin=dict(manifest.origin),
+            **described(manifest),
             verified_at=timezone.now(),
         )
         copies.is_stored(Copy(backup=backup, storage=storage), placed)
