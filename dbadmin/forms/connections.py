@@ -6,11 +6,13 @@ shows a password again.
 
 from __future__ import annotations
 
+from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.forms.forms import DeclarativeFieldsMetaclass
 from django.utils.translation import gettext_lazy as _
 
 from dbadmin.choices import EngineName, Source
@@ -25,7 +27,11 @@ ENV_FILE_BYTES = 64 * 1024
 EMPTY: tuple[Any, ...] = ("", None, [], {})
 
 
-class ConnectionForm(Styled, forms.Form):
+class AbstractFormType(DeclarativeFieldsMetaclass, ABCMeta):
+    """Django's forms have a metaclass of their own, which has to be one with that of abstract classes."""
+
+
+class ConnectionForm(Styled, forms.Form, metaclass=AbstractFormType):
     """The common part: whatever describes the connection, the engine has the last word on it."""
 
     source: ClassVar[Source] = Source.FIELDS
@@ -43,9 +49,9 @@ class ConnectionForm(Styled, forms.Form):
             data["chosen"] = found
         return data
 
+    @abstractmethod
     def read(self, data: Mapping[str, Any]) -> Chosen:
         """Return the connection that the cleaned fields describe."""
-        raise NotImplementedError
 
     def chosen(self) -> Chosen:
         """Return the connection; only after ``is_valid()``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.backups import expire as expiring
-from dbadmin.backups.expire import expire, finish, in_need
+from dbadmin.backups.expire import expire, in_need
 from dbadmin.backups.judging import concerned, judge, preview
-from dbadmin.backups.pins import delete_backup, pin, unpin
+from dbadmin.backups.pins import pin, unpin
 from dbadmin.backups.reading import read
 from dbadmin.choices import BackupState, CopyState, JobKind, JobState, RunState
 from dbadmin.exceptions import Cancelled, Refused, StorageError, ValidationFailed
@@ -288,47 +287,6 @@ def test_a_zone_that_is_none_deletes_nothing(backups: list[Backup], database: Da
 # By hand
 
 
-def test_deleting_by_hand_needs_a_reason_and_takes_all_copies(
-    backups: list[Backup], database: Database, storage: Storage, tmp_path: Path
-) -> None:
-    vault = make_storage(tmp_path / "vault")
-    put_copy(backups[0], vault)
-    make_copy(backup=backups[0], storage=make_storage(), state=CopyState.FAILED)
-    with pytest.raises(Refused, match="for a reason"):
-        delete_backup(backups[0], actor=audit.SYSTEM, reason=" ")
-    delete_backup(backups[0], actor=audit.SYSTEM, reason="it has personal data")
-    assert states(backups[0]) == (BackupState.DELETED, ["expiring", "expiring", "deleted"])
-    finish(database=database, progress=Silent())
-    assert states(backups[0]) == (BackupState.DELETED, ["deleted"] * 3)
-    assert there(backups[0], storage) == there(backups[0], vault) == set()
-    assert AuditEvent.objects.filter(action="backup.delete", reason__contains="personal data").count() == 2
-
-
-@pytest.mark.parametrize("guard", ["pinned", "base", "read"])
-def test_deleting_by_hand_respects_the_guards(guard: str, backups: list[Backup], database: Database) -> None:
-    if guard == "pinned":
-        pin(backups[1], actor=audit.SYSTEM, note="keep")
-    elif guard == "base":
-        Backup.objects.filter(pk=backups[0].pk).update(base=backups[1])
-    else:
-        make_job(database=database, kind=JobKind.VERIFY, params={"backup": backups[1].pk})
-    with pytest.raises(Refused):
-        delete_backup(backups[1], actor=audit.SYSTEM, reason="space")
-    assert states(backups[1])[0] == BackupState.AVAILABLE
-
-
-def test_the_only_good_one_is_deleted_only_with_the_typed_name(database: Database, storage: Storage) -> None:
-    only = put(database, storage, days=1)
-    put(database, storage, days=2, state="damaged")
-    with pytest.raises(Refused, match="the only good backup"):
-        delete_backup(only, actor=audit.SYSTEM, reason="space")
-    delete_backup(only, actor=audit.SYSTEM, reason="space", confirmed="shop")
-    assert states(only)[0] == BackupState.DELETED
-
-
-# By the clock
-
-
 def test_the_clock_asks_once_a_day_and_for_what_is_left_every_hour(backups: list[Backup], database: Database) -> None:
     now = timezone.now()
     assert {job.kind for job in ask_for_keeping(now)} == {JobKind.EXPIRE, JobKind.RECONCILE}
@@ -392,51 +350,3 @@ def test_a_line_of_the_log_names_the_storage_that_was_away(
     with pytest.raises(StorageError):
         expire(database=database, progress=Listening())
     assert any(line.startswith(f"error {storage.name}: ") for line in lines)
-
-
-def released_while_away(database: Database, storage: Storage) -> Path:
-    """Decide while the storage does not answer; return its folder, which is back."""
-    folder = Path(storage.settings["path"])
-    away = folder.with_name("unmounted")
-    folder.rename(away)
-    folder.mkdir()
-    with pytest.raises(StorageError):
-        run(database)
-    folder.rmdir()
-    away.rename(folder)
-    return folder
-
-
-def test_what_was_released_is_taken_back_when_what_should_have_stayed_is_lost(
-    backups: list[Backup], database: Database, storage: Storage
-) -> None:
-    folder = released_while_away(database, storage)
-    for kept in backups[:2]:
-        shutil.rmtree(folder / kept.key)
-    with pytest.raises(StorageError, match="none of the archives that should be there"):
-        run(database)  # nobody has looked since: the catalogue believes that they are
-    Copy.objects.filter(backup__in=backups[:2]).update(state=CopyState.VANISHED)
-    Backup.objects.filter(pk__in=[kept.pk for kept in backups[:2]]).update(state=BackupState.VANISHED)
-    assert run(database) == expiring.Expired(deleted=2, freed=2000, left=0)
-    assert [states(backup)[0] for backup in backups] == ["vanished"] * 2 + ["available"] + ["deleted"] * 2
-    assert there(backups[2], storage)
-    assert AuditEvent.objects.filter(action="backup.taken_back").count() == 1
-    assert run(database).deleted == 0
-
-
-def test_what_a_person_deleted_is_not_taken_back(database: Database, storage: Storage) -> None:
-    only = put(database, storage, days=1)
-    delete_backup(only, actor=audit.SYSTEM, reason="wrong data", confirmed="shop")
-    assert finish(database=database, progress=Silent()).deleted == 1
-    assert not there(only, storage)
-
-
-def test_nothing_older_goes_while_the_newest_is_not_seen(database: Database, storage: Storage, two: Retention) -> None:
-    """Of three neighbours one is there, so the storage answers; the newest good one is not."""
-    newest, second, third, fourth = (put(database, storage, days=days) for days in range(1, 5))
-    two.last = 3
-    two.save()
-    shutil.rmtree(Path(storage.settings["path"]) / newest.key)
-    with pytest.raises(StorageError, match="nothing older is deleted"):
-        run(database)
-    assert all(there(each, storage) for each in (second, third, fourth))

@@ -1,0 +1,73 @@
+"""What was released does not go when what should have stayed in its place is lost, or not seen."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dbadmin import audit
+from dbadmin.backups import expire as expiring
+from dbadmin.backups.expire import finish
+from dbadmin.backups.pins import delete_backup
+from dbadmin.choices import BackupState, CopyState
+from dbadmin.exceptions import StorageError
+from dbadmin.models import AuditEvent, Backup, Copy, Database, Retention, Storage
+from dbadmin.progress import Silent
+from tests.backups.stored import put, states, there
+from tests.backups.test_expire import backups as backups
+from tests.backups.test_expire import database as database
+from tests.backups.test_expire import run
+from tests.backups.test_expire import storage as storage
+from tests.backups.test_expire import two as two
+
+pytestmark = pytest.mark.django_db
+
+
+def released_while_away(database: Database, storage: Storage) -> Path:
+    """Decide while the storage does not answer; return its folder, which is back."""
+    folder = Path(storage.settings["path"])
+    away = folder.with_name("unmounted")
+    folder.rename(away)
+    folder.mkdir()
+    with pytest.raises(StorageError):
+        run(database)
+    folder.rmdir()
+    away.rename(folder)
+    return folder
+
+
+def test_what_was_released_is_taken_back_when_what_should_have_stayed_is_lost(
+    backups: list[Backup], database: Database, storage: Storage
+) -> None:
+    folder = released_while_away(database, storage)
+    for kept in backups[:2]:
+        shutil.rmtree(folder / kept.key)
+    with pytest.raises(StorageError, match="none of the archives that should be there"):
+        run(database)  # nobody has looked since: the catalogue believes that they are
+    Copy.objects.filter(backup__in=backups[:2]).update(state=CopyState.VANISHED)
+    Backup.objects.filter(pk__in=[kept.pk for kept in backups[:2]]).update(state=BackupState.VANISHED)
+    assert run(database) == expiring.Expired(deleted=2, freed=2000, left=0)
+    assert [states(backup)[0] for backup in backups] == ["vanished"] * 2 + ["available"] + ["deleted"] * 2
+    assert there(backups[2], storage)
+    assert AuditEvent.objects.filter(action="backup.taken_back").count() == 1
+    assert run(database).deleted == 0
+
+
+def test_what_a_person_deleted_is_not_taken_back(database: Database, storage: Storage) -> None:
+    only = put(database, storage, days=1)
+    delete_backup(only, actor=audit.SYSTEM, reason="wrong data", confirmed="shop")
+    assert finish(database=database, progress=Silent()).deleted == 1
+    assert not there(only, storage)
+
+
+def test_nothing_older_goes_while_the_newest_is_not_seen(database: Database, storage: Storage, two: Retention) -> None:
+    """Of three neighbours one is there, so the storage answers; the newest good one is not."""
+    newest, second, third, fourth = (put(database, storage, days=days) for days in range(1, 5))
+    two.last = 3
+    two.save()
+    shutil.rmtree(Path(storage.settings["path"]) / newest.key)
+    with pytest.raises(StorageError, match="nothing older is deleted"):
+        run(database)
+    assert all(there(each, storage) for each in (second, third, fourth))
