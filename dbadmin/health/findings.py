@@ -25,19 +25,18 @@ def tell(happened: Iterable[Happened], *, now: datetime) -> None:
     One query. What comes later for the same database and check is left out.
     """
     first = {(each.database_id, each.check_id): each.result for each in reversed(list(happened))}
-    Finding.objects.bulk_create(
-        (
-            Finding(
-                database_id=database_id,
-                check_id=check_id,
-                verdict=result.verdict,
-                message=result.message,
-                hint=result.hint,
-                opened_at=now,
-                last_seen_at=now,
-            )
-            for (database_id, check_id), result in first.items()
-        ),
-        ignore_conflicts=True,
-        batch_size=500,
+    rows = (opened(*where, result, now=now) for where, result in first.items())
+    Finding.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+
+
+def opened(database_id: int, check_id: str, result: Result, *, now: datetime) -> Finding:
+    """Return a finding that begins now and is not saved yet."""
+    return Finding(
+        database_id=database_id,
+        check_id=check_id,
+        verdict=result.verdict,
+        message=result.message,
+        hint=result.hint,
+        opened_at=now,
+        last_seen_at=now,
     )

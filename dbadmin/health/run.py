@@ -14,6 +14,7 @@ from dbadmin.exceptions import DbadminError
 from dbadmin.health import checks as checks  # registers them
 from dbadmin.health.archives import archives
 from dbadmin.health.plans import plans
+from dbadmin.health.findings import opened
 from dbadmin.health.registry import Migrations, Observation, Proof, Result, Thresholds, evaluate
 from dbadmin.models import AppliedMigration, Backup, CheckResult, Database, Drill, Finding, MigrationStatus
 
@@ -131,15 +132,5 @@ def _keep_findings(database: Database, results: Mapping[str, Result], now: datet
             finding.resolved_at = now
     Finding.objects.bulk_update(found.values(), ["verdict", "message", "hint", "last_seen_at", "resolved_at"])
     Finding.objects.bulk_create(
-        Finding(
-            database=database,
-            check_id=check_id,
-            verdict=result.verdict,
-            message=result.message,
-            hint=result.hint,
-            opened_at=now,
-            last_seen_at=now,
-        )
-        for check_id, result in bad.items()
-        if check_id not in found
+        opened(database.pk, check_id, result, now=now) for check_id, result in bad.items() if check_id not in found
     )
