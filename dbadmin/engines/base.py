@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 from dbadmin.engines.comparing import Compared
 from dbadmin.exceptions import ConnectionFailed, DatabaseError
 from dbadmin.facts import COUNTS, Facts, Measuring
+from dbadmin.probing import Probe
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -18,28 +19,8 @@ FULL, SCHEMA, DATA = "full", "schema", "data"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
-    """A step of reaching a database. ``message`` and ``hint`` are set when it failed, else they may be empty."""
-
-    name: Text
-    ok: bool
-    milliseconds: float
-    message: Text = field(default_factory=lambda: Text(""))
-    hint: Text = field(default_factory=lambda: Text(""))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerInfo:
-    """What a probe found: its stages in order, ending with the one that failed, and what answered."""
-
-    stages: tuple[Stage, ...]
-    version: str = ""
-    details: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def failed(self) -> Stage | None:
-        """The stage that failed, or None when the database is fit to be backed up."""
-        return next((stage for stage in self.stages if not stage.ok), None)
+class ServerInfo(Probe):
+    """What a probe of a database found."""
 
     def require(self) -> None:
         """Raise ``ConnectionFailed`` with the failed stage's sentence, if there is one."""

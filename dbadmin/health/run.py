@@ -13,8 +13,8 @@ from dbadmin.choices import DrillKind, DrillState, Environment, MigrationState, 
 from dbadmin.exceptions import DbadminError
 from dbadmin.health import checks as checks  # registers them
 from dbadmin.health.archives import archives
-from dbadmin.health.plans import plans
 from dbadmin.health.findings import opened
+from dbadmin.health.plans import plans
 from dbadmin.health.registry import Migrations, Observation, Proof, Result, Thresholds, evaluate
 from dbadmin.models import AppliedMigration, Backup, CheckResult, Database, Drill, Finding, MigrationStatus
 

@@ -6,10 +6,11 @@ import contextlib
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from dbadmin.exceptions import DbadminError, StorageError
+from dbadmin.probing import Probe, Stage
 from dbadmin.storages.base import Storage
 from dbadmin.storages.local import LocalStorage
 from dbadmin.storages.objectstore import HASTE, ObjectStorage
@@ -21,29 +22,10 @@ CONNECT_SECONDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeStage:
-    """One step. ``message`` and ``hint`` are set when it failed."""
+class StorageProbe(Probe):
+    """What a probe of a storage found. ``free_bytes``: None where it is not known."""
 
-    name: Text
-    ok: bool
-    milliseconds: float
-    message: Text = field(default_factory=lambda: Text(""))
-    hint: Text = field(default_factory=lambda: Text(""))
-
-
-@dataclass(frozen=True, kw_only=True)
-class StorageProbe:
-    """The stages in order, ending with the one that failed. ``free_bytes``: None where it is not known."""
-
-    stages: tuple[ProbeStage, ...]
     free_bytes: int | None = None
-    version: str = ""
-    details: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def failed(self) -> ProbeStage | None:
-        """The stage that failed, or None when archives can be kept there."""
-        return next((stage for stage in self.stages if not stage.ok), None)
 
     def require(self) -> None:
         """Raise ``StorageError`` with the failed stage's sentence, if there is one."""
@@ -101,7 +83,7 @@ class _Failed(Exception):
 
 class _Stages:
     def __init__(self) -> None:
-        self.done: list[ProbeStage] = []
+        self.done: list[Stage] = []
         self.free_bytes: int | None = None
         self.details: dict[str, str] = {}
 
@@ -118,7 +100,7 @@ class _Stages:
 
     def _note(self, name: Text, began: float, *, ok: bool, message: Text, hint: Text) -> None:
         milliseconds = (time.monotonic() - began) * 1000
-        self.done.append(ProbeStage(name=name, ok=ok, milliseconds=milliseconds, message=message, hint=hint))
+        self.done.append(Stage(name=name, ok=ok, milliseconds=milliseconds, message=message, hint=hint))
 
 
 def _innermost(storage: Storage) -> Storage:

@@ -17,7 +17,6 @@ from dbadmin.engines.base import (
     RestoreOptions,
     ServerInfo,
     Snapshot,
-    Stage,
     Switch,
     ToolHistory,
 )
@@ -41,6 +40,7 @@ from dbadmin.engines.paths import absolute, attributes, beside, network_file_sys
 from dbadmin.engines.private import require_apart, require_public
 from dbadmin.exceptions import DbadminError, ValidationFailed
 from dbadmin.facts import COUNTS, Facts, Measuring
+from dbadmin.probing import Stage
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 

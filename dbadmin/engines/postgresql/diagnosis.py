@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
-from dbadmin.engines.base import Stage
 from dbadmin.engines.postgresql import wire
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
 from dbadmin.exceptions import ConnectionFailed
+from dbadmin.probing import Stage
 from dbadmin.text import Text
 
 MAINTENANCE = ("postgres", "template1")

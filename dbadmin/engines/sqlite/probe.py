@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 
-from dbadmin.engines.base import ServerInfo, Stage
+from dbadmin.engines.base import ServerInfo
 from dbadmin.engines.paths import network_file_system
 from dbadmin.engines.sqlite.connection import (
     MAGIC,
@@ -24,6 +24,7 @@ from dbadmin.engines.sqlite.connection import (
 )
 from dbadmin.engines.sqlite.measure import tables
 from dbadmin.exceptions import ConnectionFailed, DbadminError, ValidationFailed
+from dbadmin.probing import Stage
 from dbadmin.text import Text
 
 _NOTHING = Text("")

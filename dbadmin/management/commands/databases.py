@@ -17,11 +17,12 @@ from django.utils.text import slugify
 from dbadmin import audit
 from dbadmin.choices import EngineName, Environment, FactsLevel, Source
 from dbadmin.engines import get_engine
-from dbadmin.engines.base import ServerInfo, Stage
+from dbadmin.engines.base import ServerInfo
 from dbadmin.exceptions import UsageError
 from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand, find_database
 from dbadmin.models import Application, Database
 from dbadmin.models.database import application_variables
+from dbadmin.probing import Stage
 from dbadmin.sources import Chosen, Decision, from_environment, parse_env_file, parse_url
 from dbadmin.text import Text
 
