@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,6 +10,8 @@ import pytest
 from dbadmin.archives.manifest import Manifest
 from dbadmin.backups.drill import drill_backup
 from dbadmin.choices import DrillKind, DrillState
+from dbadmin.engines.postgresql.copied import hash_rows
+from dbadmin.engines.postgresql.toc import TABLE_DATA, Entry
 from dbadmin.exceptions import Cancelled
 from dbadmin.models import Backup, Database, Drill, Storage
 from dbadmin.progress import Silent
@@ -73,11 +74,11 @@ def test_many_small_tables_go_through_the_same_pipes(postgresql: Database, stora
 
 
 class Impatient(Silent):
-    """Cancels as soon as rows are read."""
+    """Lets rows be read until it was asked more often than ``patience``."""
 
-    def __init__(self, patience: int) -> None:
+    def __init__(self, patience: int, *, reading: bool = False) -> None:
         self.patience = patience
-        self.reading = False
+        self.reading = reading
 
     def phase(self, name: Text, *, total: int | None = None, unit: str = "bytes") -> None:
         self.reading = name.msgid == "Reading the restored rows"
@@ -88,16 +89,33 @@ class Impatient(Silent):
             raise Cancelled
 
 
-def test_cancelling_ends_the_reading_at_once_and_leaves_nothing(postgresql: Database, storage: Storage) -> None:
-    execute(postgresql, "CREATE TABLE t AS SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 200000) AS n")
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_cancelling_between_tables_leaves_nothing_however_quickly_they_are_read(
+    postgresql: Database, storage: Storage
+) -> None:
+    """Each table is a moment to ask, so that three of them are three, on a machine of any speed."""
+    execute(postgresql, "".join(f"CREATE TABLE t{n} AS SELECT {n} AS n;" for n in range(3)))
     backup: Backup = take(postgresql, storage)
-    open_files: Callable[[], int] = lambda: len(os.listdir("/proc/self/fd"))  # noqa: E731
     before = open_files()
     for patience in (0, 0, 1, 2):
         with pytest.raises(Cancelled):
             drill_backup(backup=backup, progress=Impatient(patience))
         assert nothing_left()
     assert open_files() <= before + 2
+
+
+@pytest.mark.parametrize("rows", ["generate_series(1, 1000000000000)", "pg_sleep(3600)"])
+def test_cancelling_ends_a_table_that_never_ends_or_never_begins(rows: str, postgresql: Database) -> None:
+    copy = f"COPY (SELECT {rows}) FROM stdin;"  # noqa: S608
+    entry = Entry(number=1, kind=TABLE_DATA, schema="public", name="endless", file="1.dat", needs=(), copy=copy)
+    before = open_files()
+    with pytest.raises(Cancelled):
+        hash_rows(postgresql.connection(), [entry], output={}, progress=Impatient(5, reading=True))
+    assert open_files() <= before + 2
+    execute(postgresql, "DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'COPY%'); END $$")
 
 
 def test_a_backup_that_cannot_be_read_again_is_not_called_proven(postgresql: Database, storage: Storage) -> None:

@@ -12,8 +12,8 @@ import hashlib
 import os
 import select
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -69,10 +69,11 @@ def hash_rows(
     stop = Event()
     pinned = replace(target, options={**target.options, **output, **SETTINGS})
     lanes = range(min(parallel_jobs(), len(entries)))
+    read: SimpleQueue[object] = SimpleQueue()
     with ThreadPoolExecutor(max_workers=max(1, len(lanes))) as pool:
         try:
-            futures = [pool.submit(_lane, pinned, number, waiting, stop) for number in lanes]
-            _wait(futures, progress)
+            futures = [pool.submit(_lane, pinned, number, Tables(waiting, read, stop)) for number in lanes]
+            _wait(futures, read, progress)
         finally:
             stop.set()
         return {name: digest for future in futures for name, digest in future.result().items()}
@@ -102,14 +103,28 @@ def _large_object(session: Session, oid: int) -> Iterator[bytes]:
             return
 
 
-def _wait(futures: list[Future[dict[str, str]]], progress: Progress) -> None:
-    while wait(futures, timeout=POLL_SECONDS).not_done:
+def _wait(futures: list[Future[dict[str, str]]], read: SimpleQueue[object], progress: Progress) -> None:
+    """Ask for each table that was read whether to go on, however quick that was, and while one is read, too."""
+    for future in futures:
+        future.add_done_callback(read.put)
+    while not read.empty() or not all(future.done() for future in futures):
         progress.check()
         if any(future.done() and future.exception() for future in futures):
             return  # the others are told to stop, and the exception is raised where results are asked for
+        with contextlib.suppress(Empty):
+            read.get(timeout=POLL_SECONDS)
 
 
-def _lane(target: PostgreSQLConnection, number: int, waiting: SimpleQueue[Entry], stop: Event) -> dict[str, str]:
+@dataclass(frozen=True)
+class Tables:
+    """What the lanes share. read: something for each table that was, so that whoever waits hears of it."""
+
+    waiting: SimpleQueue[Entry]
+    read: SimpleQueue[object]
+    stop: Event
+
+
+def _lane(target: PostgreSQLConnection, number: int, tables: Tables) -> dict[str, str]:
     """Take table after table through one session and one pipe."""
     found = {}
     # The folder of the socket is the server's and ours, and goes with the scratch server, also after kill -9.
@@ -121,12 +136,13 @@ def _lane(target: PostgreSQLConnection, number: int, waiting: SimpleQueue[Entry]
             session.execute("SELECT set_config('client_encoding', current_setting('server_encoding'), false)")
             conditions: dict[str, str] = dict(session.execute(_CONDITIONS).fetchall())
             with contextlib.suppress(Empty):
-                while not stop.is_set():
-                    entry = waiting.get_nowait()
+                while not tables.stop.is_set():
+                    entry = tables.waiting.get_nowait()
                     with contextlib.suppress(*GONE):
                         found[qualified(entry.schema, entry.name)] = _hash_table(
-                            session, _statement(entry, conditions, pipe), pipe, stop
+                            session, _statement(entry, conditions, pipe), pipe, tables.stop
                         )
+                    tables.read.put(entry)
     finally:
         pipe.unlink()
     return found
@@ -152,17 +168,24 @@ def _hash_table(session: Session, statement: str, pipe: Path, stop: Event) -> st
                 for chunk in _chunks(descriptor, copying, stop):
                     digest.update(chunk)
         finally:
-            _let_go(pipe, copying)
+            _let_go(session, pipe, copying)
         copying.check()
     digest.update(END_OF_ROWS)
     return digest.hexdigest()
 
 
-def _let_go(pipe: Path, copying: Background[Any]) -> None:
-    """End a server that still opens the pipe or writes into it, where no cancelling reaches it: it finds no reader."""
+def _let_go(session: Session, pipe: Path, copying: Background[Any]) -> None:
+    """End a statement that was broken off.
+
+    Before its first row it is told to cancel, which it does not hear while it opens the pipe or writes into it:
+    there it finds no reader.
+    """
     while copying.is_alive():
         with _reading(pipe):
             copying.join(0.01)
+        if copying.is_alive():
+            with contextlib.suppress(psycopg.Error):
+                session.cancel_safe(timeout=2)
 
 
 @contextlib.contextmanager
