@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from dbadmin.text import Text
+from dbadmin.text import Text, verbatim
 
 NOT_MEASURED = "not measured"
+THERE, MISSING = "there", "missing"
+# Of a kind that has more objects only their number is known: a manifest has to stay small.
+MOST_NAMES = 2000
+KINDS = {
+    "schemas": Text("Schema {name}"),
+    "tables": Text("Table {name}"),
+    "foreign_tables": Text("Foreign table {name}"),
+    "views": Text("View {name}"),
+    "materialized_views": Text("Materialised view {name}"),
+    "sequences": Text("Sequence {name}"),
+    "indexes": Text("Index {name}"),
+    "functions": Text("Function {name}"),
+    "types": Text("Type {name}"),
+    "triggers": Text("Trigger {name}"),
+    "constraints": Text("Constraint {name}"),
+    "policies": Text("Policy {name}"),
+    "extensions": Text("Extension {name}"),
+}
+# What is missing of these is told by its rows or its value.
+WITH_ROWS = ("tables", "materialized_views", "sequences")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,15 +44,36 @@ COUNTS = Measuring()
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One fact that is not equal: what it is about, what was expected and what was found."""
+    """One fact that is not equal: what it is about, what was expected and what was found.
+
+    kind: one of ``KINDS`` where an object of that name is missing or too many, else empty.
+    """
 
     subject: str
     expected: str
     found: str
+    kind: str = ""
+
+    @property
+    def label(self) -> Text:
+        """What it is about."""
+        return Text(KINDS[self.kind].msgid, name=self.subject) if self.kind in KINDS else verbatim(self.subject)
+
+    @property
+    def values(self) -> tuple[Text, Text]:
+        """What was expected and what was found."""
+        return _said(self.expected), _said(self.found)
 
     def as_text(self) -> Text:
         """Return the difference as a sentence."""
-        return Text("{subject}: expected {expected}, found {found}", **asdict(self))
+        if self.kind and self.found == MISSING:
+            return Text("{object}: expected, missing", object=self.label)
+        if self.kind:
+            return Text("{object}: not in the backup, but found", object=self.label)
+        expected, found = self.values
+        return Text(
+            "{subject}: expected {expected}, found {found}", subject=self.subject, expected=expected, found=found
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +83,7 @@ class Facts:
     tables: qualified name -> rows (of a file set: path -> top-level entries).
     sequences: qualified name -> last value, or None where it was never used.
     objects: kind (tables, indexes, views, ...) -> how many.
+    names: kind -> names of its objects, sorted; a kind with more than ``MOST_NAMES`` is left out.
     schema_fingerprint: equal for equal schemas; empty when not measured.
     schema_head: migration tool -> applied heads, sorted.
     checksums: name -> SHA-256, where content is small enough to be hashed (files).
@@ -53,6 +95,7 @@ class Facts:
     tables: Mapping[str, int] = field(default_factory=dict)
     sequences: Mapping[str, int | None] = field(default_factory=dict)
     objects: Mapping[str, int] = field(default_factory=dict)
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     schema_fingerprint: str = ""
     schema_head: Mapping[str, list[str]] = field(default_factory=dict)
     checksums: Mapping[str, str] = field(default_factory=dict)
@@ -113,14 +156,15 @@ class Facts:
         """List the tables whose rows were not measured, so that nobody takes a copy's for equal."""
         return tuple(Difference(subject=name, expected=NOT_MEASURED, found="–") for name in self.uncounted)
 
+    def without_names(self) -> Facts:
+        """Return what the catalogue keeps; the names stay in the manifest."""
+        return replace(self, names={})
+
     def _differences(self, found: Facts) -> Iterator[Difference]:
-        for group in ("tables", "sequences", "objects", "checksums"):
-            mine: Mapping[str, Any] = getattr(self, group)
-            theirs: Mapping[str, Any] = getattr(found, group)
-            unknown = self.uncounted if group == "tables" else ()
-            for name in sorted((mine.keys() | theirs.keys()).difference(unknown)):
-                if mine.get(name) != theirs.get(name) or (name in mine) != (name in theirs):
-                    yield Difference(subject=name, expected=_shown(mine, name), found=_shown(theirs, name))
+        told = [*_unequal(self.tables, found.tables, self.uncounted), *_unequal(self.sequences, found.sequences)]
+        yield from told
+        yield from self._objects(found, {each.subject for each in told if "–" in (each.expected, each.found)})
+        yield from _unequal(self.checksums, found.checksums)
         for name in sorted(self.hashes.keys() & found.hashes.keys()):
             if self.hashes[name] != found.hashes[name] and self.tables.get(name) == found.tables.get(name):
                 yield Difference(subject=name, expected=f"hash {self.hashes[name]}", found=f"hash {found.hashes[name]}")
@@ -128,6 +172,34 @@ class Facts:
             yield Difference(
                 subject="schema", expected=self.schema_fingerprint[:12], found=found.schema_fingerprint[:12]
             )
+
+    def _objects(self, found: Facts, told: Set[str]) -> Iterator[Difference]:
+        """Name what is missing or too many where both know the names, else say how many there are."""
+        named = self.names.keys() & found.names.keys()
+        yield from _unequal(self.objects, found.objects, named)
+        for kind in sorted(named):
+            mine, theirs = set(self.names[kind]), set(found.names[kind])
+            for name in sorted((mine ^ theirs) - (told if kind in WITH_ROWS else set())):
+                expected, seen = (THERE, MISSING) if name in mine else ("–", THERE)
+                yield Difference(subject=name, expected=expected, found=seen, kind=kind)
+
+
+def named(names: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """Return what ``Facts.names`` holds of them: sorted, without the kinds that have too many."""
+    listed = {kind: sorted(each) for kind, each in names.items()}
+    return {kind: each for kind, each in listed.items() if len(each) <= MOST_NAMES}
+
+
+def _unequal(mine: Mapping[str, Any], theirs: Mapping[str, Any], unknown: Iterable[str] = ()) -> Iterator[Difference]:
+    for name in sorted((mine.keys() | theirs.keys()).difference(unknown)):
+        if mine.get(name) != theirs.get(name) or (name in mine) != (name in theirs):
+            yield Difference(subject=name, expected=_shown(mine, name), found=_shown(theirs, name))
+
+
+def _said(value: str) -> Text:
+    return {THERE: Text("there"), MISSING: Text("missing"), NOT_MEASURED: Text("not measured")}.get(
+        value, verbatim(value)
+    )
 
 
 def _shown(facts: Mapping[str, Any], name: str) -> str:

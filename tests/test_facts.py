@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dbadmin.facts import Facts
+from dbadmin.facts import MOST_NAMES, Difference, Facts, named
 
 
 def test_equal_facts_have_no_difference() -> None:
@@ -28,3 +28,35 @@ def test_something_new_is_a_difference_too() -> None:
 
 def test_another_schema_is_a_difference() -> None:
     assert Facts(schema_fingerprint="a" * 64).differences(Facts(schema_fingerprint="b" * 64))[0].subject == "schema"
+
+
+def sentences(before: Facts, after: Facts) -> list[str]:
+    return [str(each.as_text()) for each in before.differences(after)]
+
+
+def test_a_missing_object_is_named_in_place_of_counted() -> None:
+    before = Facts(objects={"indexes": 2, "views": 1}, names={"indexes": ["a", "b"], "views": ["v"]})
+    after = Facts(objects={"indexes": 2, "views": 1}, names={"indexes": ["a", "c"], "views": ["v"]})
+    assert sentences(before, after) == ["Index b: expected, missing", "Index c: not in the backup, but found"]
+
+
+def test_a_table_that_is_gone_is_told_once() -> None:
+    before = Facts(tables={"t": 3}, objects={"tables": 2}, names={"tables": ["parted", "t"]})
+    after = Facts(objects={"tables": 0}, names={"tables": []})
+    assert sentences(before, after) == ["t: expected 3, found –", "Table parted: expected, missing"]
+
+
+def test_without_names_on_one_side_objects_are_counted() -> None:
+    """Manifests of before have none, nor have kinds of which there are very many."""
+    before = Facts.from_json({"objects": {"indexes": 2}})
+    after = Facts(objects={"indexes": 1}, names={"indexes": ["a"]})
+    assert sentences(before, after) == ["indexes: expected 2, found 1"]
+    assert sentences(after, before) == ["indexes: expected 1, found 2"]
+
+
+def test_names_are_sorted_and_left_out_where_they_are_very_many() -> None:
+    assert named({"indexes": ["b", "a"], "views": map(str, range(MOST_NAMES + 1))}) == {"indexes": ["a", "b"]}
+
+
+def test_a_difference_of_before_is_still_read() -> None:
+    assert str(Difference(subject="x", expected="1", found="2").as_text()) == "x: expected 1, found 2"

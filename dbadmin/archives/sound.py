@@ -102,5 +102,5 @@ _MEMBER: dict[str, Callable[[Any], bool]] = {
 _FACTS: dict[str, Callable[[Any], bool]] = {
     "tables": _each(_count), "sequences": _each(_scalar), "objects": _each(_count), "schema_fingerprint": _text(200),
     "schema_head": _each(_texts), "checksums": _each(_text(200)), "hashes": _each(_text(200)), "missing": _texts,
-    "reasons": _each(_reason),
+    "reasons": _each(_reason), "names": _each(_texts),
 }  # fmt: skip

@@ -189,7 +189,7 @@ def _judged(name: Text, look: Callable[[], Item]) -> Item:
 
 
 def _finish(row: Import, lines: tuple[ReportLine, ...], facts: Facts, job: Job | None) -> Import:
-    row.lines, row.facts = [asdict(line) for line in lines], facts.to_json()
+    row.lines, row.facts = [asdict(line) for line in lines], facts.without_names().to_json()
     with transaction.atomic():
         if job is not None:
             job.require_held()

@@ -152,7 +152,7 @@ def comparable(facts: Facts, scope: str) -> Facts:
     if scope == SCHEMA:
         return replace(facts, tables={}, sequences={}, checksums={}, hashes={}, missing=())
     if scope == DATA:
-        return replace(facts, objects={}, schema_fingerprint="")
+        return replace(facts, objects={}, names={}, schema_fingerprint="")
     return facts
 
 

@@ -85,7 +85,7 @@ def described(manifest: Manifest) -> dict[str, Any]:
         "server_version": manifest.server_version[:50],
         "client_version": manifest.client_version[:50],
         "schema_head": manifest.facts.head,
-        "facts": manifest.facts.to_json(),
+        "facts": manifest.facts.without_names().to_json(),
         "origin": dict(manifest.origin),
     }
 

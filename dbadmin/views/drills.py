@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from dbadmin.choices import DrillKind, JobKind
+from dbadmin.facts import Difference
 from dbadmin.models import Backup, Drill
 from dbadmin.text import Text
 from dbadmin.views.access import requires
@@ -41,6 +42,7 @@ def drill(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "drill": found,
         "checks": checks,
+        "differences": [Difference(**each) for each in found.differences],
         "took": (found.finished_at or timezone.now()) - found.started_at,
         "is_slow": bool(found.restore_seconds and found.restore_seconds > 60 * target),
     }

@@ -16,6 +16,7 @@ from dbadmin.backups.restore import new_target
 from dbadmin.backups.undo import require_undoable
 from dbadmin.choices import JobKind
 from dbadmin.exceptions import DbadminError
+from dbadmin.facts import Difference
 from dbadmin.forms.restore import RestoreForm
 from dbadmin.jobs.queue import enqueue
 from dbadmin.models import Backup, Database, Restore
@@ -59,6 +60,7 @@ def restore(request: HttpRequest, pk: int) -> HttpResponse:
         "took": (found.finished_at or timezone.now()) - found.started_at,
         "problems": problems,
         "remarks": [line for line in found.lines if line.get("level") == "info"],
+        "differences": [Difference(**each) for each in found.differences],
         "facts": found.backup.measured(),
         "connect": connect_command(found),
         "undoable": _undoable(found),

@@ -43,8 +43,8 @@ HARM = {
         """SELECT setval('"Shop 店"."order items_id_seq"', 1, false)""",
         '"Shop 店"."order items_id_seq"',
     ),
-    "missing index": ('DROP INDEX "Shop 店".items_name', "indexes"),
-    "missing constraint": ("ALTER TABLE prices DROP CONSTRAINT prices_price_check", "constraints"),
+    "missing index": ('DROP INDEX "Shop 店".items_name', '"Shop 店".items_name'),
+    "missing constraint": ("ALTER TABLE prices DROP CONSTRAINT prices_price_check", "public.prices.prices_price_check"),
     "other type": ("ALTER TABLE prices ALTER price TYPE numeric(9, 1)", "schema"),
 }
 

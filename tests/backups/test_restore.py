@@ -43,7 +43,7 @@ def test_a_copy_that_differs_is_said_to_differ(database: Database, storage: Stor
     manifest.write_text(manifest.read_text().replace('"releases": 3', '"releases": 4'))
     row = restore(backup)
     assert row.state == RestoreState.DIFFERENT
-    assert row.differences == [{"subject": "releases", "expected": "4", "found": "3"}]
+    assert row.differences == [{"subject": "releases", "expected": "4", "found": "3", "kind": ""}]
 
 
 def test_what_exists_is_never_replaced(backup: Backup, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def _require_equal(session: Session, expected: Facts, progress: Progress) -> Non
     with background(session, lambda: _measured(session, expected)) as comparing:
         differences = comparing.result(progress)
     if differences:
-        shown = ", ".join(f"{each.subject} ({each.expected} → {each.found})" for each in differences[:5])
+        shown = "; ".join(str(each.as_text()) for each in differences[:5])
         raise DatabaseError(
             Text("What was restored differs from the backup in {count} facts: {facts}.", count=len(differences),
                  facts=shown),

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from dbadmin.engines.history import read_history
 from dbadmin.engines.postgresql.sessions import Session
-from dbadmin.facts import Facts
+from dbadmin.facts import MOST_NAMES, Facts, named
 
 # Namespaces of users: everything but PostgreSQL's own, temporary ones included in those.
 USER_NAMESPACE: LiteralString = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'"
@@ -32,34 +32,53 @@ _SEQUENCES: LiteralString = f"""
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND {USER_NAMESPACE} AND {NOT_OF_EXTENSION} ORDER BY 1, 2
 """  # noqa: S608
-_OBJECTS: LiteralString = """
+_USERS: LiteralString = """
 WITH members AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e'),
 spaces AS (SELECT oid, nspname FROM pg_namespace n WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
   AND NOT EXISTS (SELECT 1 FROM members WHERE classid = 'pg_namespace'::regclass AND objid = n.oid)),
-relations AS (SELECT c.oid, c.relkind FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace
+relations AS (SELECT c.oid, c.relkind, c.relname, s.nspname FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace
   WHERE c.relpersistence <> 't'
   AND NOT EXISTS (SELECT 1 FROM members WHERE classid = 'pg_class'::regclass AND objid = c.oid))
-SELECT 'schemas', count(*) FROM spaces
-UNION ALL SELECT 'tables', count(*) FROM relations WHERE relkind IN ('r', 'p')
-UNION ALL SELECT 'foreign_tables', count(*) FROM relations WHERE relkind = 'f'
-UNION ALL SELECT 'views', count(*) FROM relations WHERE relkind = 'v'
-UNION ALL SELECT 'materialized_views', count(*) FROM relations WHERE relkind = 'm'
-UNION ALL SELECT 'sequences', count(*) FROM relations WHERE relkind = 'S'
-UNION ALL SELECT 'indexes', count(*) FROM relations WHERE relkind IN ('i', 'I')
-UNION ALL SELECT 'functions', count(*) FROM pg_proc p JOIN spaces s ON s.oid = p.pronamespace WHERE NOT EXISTS
-  (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
-UNION ALL SELECT 'types', count(*) FROM pg_type t JOIN spaces s ON s.oid = t.typnamespace
-  WHERE (t.typtype IN ('e', 'd', 'r') OR t.typrelid IN (SELECT oid FROM relations WHERE relkind = 'c'))
-  AND NOT EXISTS (SELECT 1 FROM members WHERE classid = 'pg_type'::regclass AND objid = t.oid)
-UNION ALL SELECT 'triggers', count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgparentid = 0
-  AND tgrelid IN (SELECT oid FROM relations)
-UNION ALL SELECT 'constraints', count(*) FROM pg_constraint WHERE conparentid = 0
-  AND contype IN ('c', 'f', 'p', 'u', 'x') AND connamespace IN (SELECT oid FROM spaces)
-  AND (conrelid = 0 OR conrelid IN (SELECT oid FROM relations))
-UNION ALL SELECT 'policies', count(*) FROM pg_policy WHERE polrelid IN (SELECT oid FROM relations)
-UNION ALL SELECT 'extensions', count(*) FROM pg_extension
-UNION ALL SELECT 'large_objects', count(*) FROM pg_largeobject_metadata
 """
+_OF_RELATION: LiteralString = "r.nspname, r.relname, NULL, NULL"
+# Of each kind: schema, name, name of what belongs to it, arguments; and where they are.
+_OBJECTS: dict[str, tuple[LiteralString, LiteralString]] = {
+    "schemas": ("s.nspname, NULL, NULL, NULL", "FROM spaces s"),
+    "tables": (_OF_RELATION, "FROM relations r WHERE relkind IN ('r', 'p')"),
+    "foreign_tables": (_OF_RELATION, "FROM relations r WHERE relkind = 'f'"),
+    "views": (_OF_RELATION, "FROM relations r WHERE relkind = 'v'"),
+    "materialized_views": (_OF_RELATION, "FROM relations r WHERE relkind = 'm'"),
+    "sequences": (_OF_RELATION, "FROM relations r WHERE relkind = 'S'"),
+    "indexes": (_OF_RELATION, "FROM relations r WHERE relkind IN ('i', 'I')"),
+    "functions": (
+        "s.nspname, p.proname, NULL, pg_get_function_identity_arguments(p.oid)",
+        "FROM pg_proc p JOIN spaces s ON s.oid = p.pronamespace WHERE NOT EXISTS (SELECT 1 FROM pg_depend d"
+        " WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))",
+    ),
+    "types": (
+        "s.nspname, t.typname, NULL, NULL",
+        "FROM pg_type t JOIN spaces s ON s.oid = t.typnamespace"
+        " WHERE (t.typtype IN ('e', 'd', 'r') OR t.typrelid IN (SELECT oid FROM relations WHERE relkind = 'c'))"
+        " AND NOT EXISTS (SELECT 1 FROM members WHERE classid = 'pg_type'::regclass AND objid = t.oid)",
+    ),
+    "triggers": (
+        "r.nspname, r.relname, g.tgname, NULL",
+        "FROM pg_trigger g JOIN relations r ON r.oid = g.tgrelid WHERE NOT g.tgisinternal AND g.tgparentid = 0",
+    ),
+    "constraints": (
+        "s.nspname, coalesce(r.relname, t.typname), k.conname, NULL",
+        "FROM pg_constraint k JOIN spaces s ON s.oid = k.connamespace LEFT JOIN relations r ON r.oid = k.conrelid"
+        " LEFT JOIN pg_type t ON t.oid = k.contypid WHERE k.conparentid = 0"
+        " AND k.contype IN ('c', 'f', 'p', 'u', 'x') AND (k.conrelid = 0 OR r.oid IS NOT NULL)",
+    ),
+    "policies": (
+        "r.nspname, r.relname, p.polname, NULL",
+        "FROM pg_policy p JOIN relations r ON r.oid = p.polrelid",
+    ),
+    "extensions": ("x.extname, NULL, NULL, NULL", "FROM pg_extension x"),
+    "large_objects": ("NULL, NULL, NULL, NULL", "FROM pg_largeobject_metadata"),
+}
+WITHOUT_NAMES = ("large_objects",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +124,24 @@ def read_sequences(session: Session) -> dict[str, int | None]:
 
 def count_objects(session: Session) -> dict[str, int]:
     """Return how many objects of each kind users made."""
-    return {kind: int(count) for kind, count in session.execute(_OBJECTS)}
+    each = [
+        sql.SQL("SELECT {}, count(*) {}").format(sql.Literal(kind), sql.SQL(where))
+        for kind, (_, where) in _OBJECTS.items()
+    ]
+    query = sql.SQL(_USERS) + sql.SQL(" UNION ALL ").join(each)
+    return {kind: int(count) for kind, count in session.execute(query)}
+
+
+def name_objects(session: Session, counts: Mapping[str, int]) -> dict[str, list[str]]:
+    """Return what ``Facts.names`` holds; kinds of which ``counts`` says too many are not even asked for."""
+    kinds = [kind for kind in _OBJECTS if kind not in WITHOUT_NAMES and counts[kind] <= MOST_NAMES]
+    each = [sql.SQL("SELECT {}, {} {}").format(sql.Literal(kind), *map(sql.SQL, _OBJECTS[kind])) for kind in kinds]
+    found: dict[str, list[str]] = {kind: [] for kind in kinds}
+    if each:
+        for kind, *names, arguments in session.execute(sql.SQL(_USERS) + sql.SQL(" UNION ALL ").join(each)):
+            label = ".".join(_shown(name) for name in names if name is not None)
+            found[kind].append(label if arguments is None else f"{label}({arguments})")
+    return named(found)
 
 
 def find_named(session: Session, name: str) -> list[str]:
@@ -138,6 +174,7 @@ def without_rows(facts: Facts, views: Iterable[str]) -> Facts:
         tables=empty,
         sequences=dict.fromkeys(facts.sequences),
         objects={**facts.objects, "large_objects": 0},
+        names=facts.names,
         schema_fingerprint=facts.schema_fingerprint,
     )
 

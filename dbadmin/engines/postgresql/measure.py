@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from dbadmin.engines.postgresql.fingerprint import schema_fingerprint
-from dbadmin.engines.postgresql.inventory import Table, count_objects, read_sequences, schema_heads
+from dbadmin.engines.postgresql.inventory import Table, count_objects, name_objects, read_sequences, schema_heads
 from dbadmin.engines.postgresql.sessions import Session, words
 from dbadmin.facts import COUNTS, Facts, Measuring
 from dbadmin.text import Text
@@ -48,10 +48,12 @@ def measure(session: Session, tables: Iterable[Table], measuring: Measuring = CO
     """
     rows = _Rows(session=session, measuring=measuring)
     rows.measure(list(tables))
+    objects = count_objects(session)
     return Facts(
         tables=rows.counts,
         sequences=read_sequences(session),
-        objects=count_objects(session),
+        objects=objects,
+        names=name_objects(session, objects),
         schema_fingerprint=schema_fingerprint(session),
         schema_head=schema_heads(session),
         hashes=rows.hashes,

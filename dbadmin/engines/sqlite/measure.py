@@ -12,7 +12,7 @@ import apsw
 
 from dbadmin.engines.base import ToolHistory
 from dbadmin.engines.history import read_history
-from dbadmin.facts import COUNTS, Facts, Measuring
+from dbadmin.facts import COUNTS, Facts, Measuring, named
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -38,7 +38,7 @@ def measure(db: apsw.Connection, progress: Progress, *, rows: bool = True, measu
     The tables behind a virtual table are not counted, the virtual table is; neither is hashed. A virtual table whose
     module is not in our SQLite is named in ``missing``.
     """
-    read = _Rows(db=db, measuring=measuring)
+    read, objects = _Rows(db=db, measuring=measuring), _objects(db)
     if rows:
         read.measure(progress)
     else:
@@ -47,7 +47,8 @@ def measure(db: apsw.Connection, progress: Progress, *, rows: bool = True, measu
         tables=read.counts,
         hashes=read.hashes,
         sequences=_sequences(db) if rows else {},
-        objects=_objects(db),
+        objects={kind: len(names) for kind, names in objects.items()},
+        names=named(objects),
         schema_fingerprint=_fingerprint(db),
         schema_head={tool.tool: list(tool.heads) for tool in history(db)} if rows else {},
         missing=tuple(read.reasons),
@@ -157,14 +158,12 @@ def _sequences(db: apsw.Connection) -> dict[str, int | None]:
     return {str(name): int(seq) for name, seq in db.execute("SELECT name, seq FROM sqlite_sequence ORDER BY name")}
 
 
-def _objects(db: apsw.Connection) -> dict[str, int]:
+def _objects(db: apsw.Connection) -> dict[str, list[str]]:
     kinds = {"table": "tables", "index": "indexes", "view": "views", "trigger": "triggers"}
-    counts = dict.fromkeys(kinds.values(), 0)
-    shadows = set(tables(db, "shadow"))
-    for kind, table in db.execute(f"SELECT type, tbl_name FROM sqlite_schema WHERE {_OWN}"):  # noqa: S608
-        if table not in shadows:
-            counts[kinds[kind]] += 1
-    return counts
+    found: dict[str, list[str]] = {kind: [] for kind in kinds.values()}
+    for kind, name in definitions(db):
+        found[kinds[kind]].append(name)
+    return found
 
 
 def _fingerprint(db: apsw.Connection) -> str:

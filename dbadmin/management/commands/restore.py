@@ -15,6 +15,7 @@ from dbadmin.backups.tables import require_tables
 from dbadmin.backups.undo import require_undoable
 from dbadmin.choices import JobKind, JobState, RestoreMode, RestoreState
 from dbadmin.exceptions import Refused, UsageError
+from dbadmin.facts import Difference
 from dbadmin.jobs.foreground import work_on
 from dbadmin.management.adopting import add_uri, at_uri
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand, find_database
@@ -188,7 +189,7 @@ def _require_confirmed(database: Database, typed: str | None) -> None:
 def _outcome(job: Job, restore: Restore | None = None) -> Outcome:
     restore = restore or Restore.objects.select_related("backup__database").filter(job=job).first()
     told = " ".join(str(part) for part in (job.message, job.hint) if part)
-    differences = [f"  {d['subject']}: {d['expected']} → {d['found']}" for d in restore.differences] if restore else []
+    differences = [f"  {Difference(**each).as_text()}" for each in restore.differences] if restore else []
     code = CRITICAL if job.state != JobState.SUCCEEDED else DONE
     if restore and restore.state == RestoreState.DIFFERENT:
         code = WARNING
