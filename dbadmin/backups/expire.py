@@ -114,6 +114,11 @@ def settle_after(backup: Backup, reason: Text) -> None:
     Backup.objects.filter(pk=backup.pk).update(state=BackupState.DELETED, missing_copies=0)
 
 
+def storage_says(name: str, reason: Text) -> Text:
+    """Return the line of the log that tells why nothing could be removed from a storage; ``going`` reads it again."""
+    return Text("{storage}: {reason}", storage=name, reason=reason)
+
+
 def lock(database: Database) -> None:
     """Hold the rows of a database's copies and backups until the end of the transaction, in the order all others do."""
     copies = Copy.objects.filter(backup__database=database).exclude(state=CopyState.DELETED).order_by("pk")
@@ -181,8 +186,7 @@ class _Deleting:
     def failed(self, storage: Storage, error: DbadminError) -> None:
         """Remember which storage could not be asked, and say so."""
         self.failures.append((storage, error))
-        line = Text("{storage}: {reason}", storage=storage.name, reason=error.message)
-        self.progress.log(line, level="error")
+        self.progress.log(storage_says(storage.name, error.message), level="error")
 
 
 def _remove(backend: StorageBackend, key: str, progress: Progress) -> None:

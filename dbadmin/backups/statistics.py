@@ -14,6 +14,7 @@ from django.db.models import Count, Max, Min, Q, Sum, TextChoices
 from django.utils import timezone
 
 from dbadmin.backups.forecast import MONTH, slope
+from dbadmin.backups.going import note_removals
 from dbadmin.choices import BackupState, JobKind, JobState, RunState, ScheduleKind, Scope
 from dbadmin.models import Backup, Database, Job, ScheduleRun
 
@@ -189,7 +190,7 @@ def on_day(day: date, *, database: Database | None = None, limit: int) -> dict[s
     runs = ScheduleRun.objects.filter(state=RunState.MISSED, due_at__gte=since, due_at__lt=until, **of)
     missed = runs.filter(schedule__kind=ScheduleKind.BACKUP).select_related("schedule", "database__application")
     return {
-        "backups": list(backups.order_by("finished_at", "pk")[:limit]),
+        "backups": note_removals(backups.order_by("finished_at", "pk")[:limit]),
         "failed": list(
             failed.select_related("database__application").defer("traceback").order_by("created_at")[:limit]
         ),

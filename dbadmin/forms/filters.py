@@ -11,7 +11,8 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from dbadmin.choices import BackupState, EngineName, JobKind, JobState, Scope, Verdict
+from dbadmin.backups.going import in_state
+from dbadmin.choices import BackupState, CopyState, EngineName, JobKind, JobState, Scope, Verdict
 from dbadmin.models import Application, AuditEvent, Backup, Database, Job
 
 
@@ -78,7 +79,7 @@ class BackupFilter(Filter):
     database = DatabaseField()
     engine = one_of(EngineName.choices, _("Engine"))
     scope = one_of(Scope.choices, _("Scope"))
-    state = one_of(BackupState.choices, _("State"))
+    state = one_of([*BackupState.choices, (CopyState.EXPIRING.value, CopyState.EXPIRING.label)], _("State"))
     since = day(_("From"))
     until = day(_("To"))
     text = forms.CharField(required=False, max_length=100, label=_("Key contains"))
@@ -96,7 +97,9 @@ class BackupFilter(Filter):
 
     def apply(self, backups: QuerySet[Backup]) -> QuerySet[Backup]:
         """Return the backups that pass."""
-        backups = self.equal(self.in_period(backups), "scope", "state")
+        backups = self.equal(self.in_period(backups), "scope")
+        if state := self.cleaned_data.get("state"):
+            backups = in_state(backups, state)
         if any(self.cleaned_data.get(name) for name in ("application", "database", "engine")):
             backups = backups.filter(database__in=self._databases())
         if text := self.cleaned_data.get("text"):

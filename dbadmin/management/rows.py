@@ -24,7 +24,8 @@ def backup_row(backup: Backup) -> dict[str, Any]:
         "storage": backup.storage.name,
         "key": backup.key,
         "scope": backup.scope,
-        "state": backup.state,
+        "state": backup.shown_state.value,
+        "being_removed": [{"storage": each.storage, "because": each.because} for each in backup.removals],
         "started_at": backup.started_at,
         "finished_at": backup.finished_at,
         "size": backup.size,
@@ -99,9 +100,10 @@ def job_row(job: Job) -> dict[str, Any]:
 
 def backup_line(backup: Backup) -> str:
     """Return a backup on one line."""
+    going = "".join(f"\n        {removal.sentence}" for removal in backup.removals)
     return (
         f"{backup.pk:>6}  {clock(backup.finished_at)}  {backup.database.slug:<24} {backup.scope:<6} "
-        f"{backup.get_state_display():<10} {backup.size / 1_000_000:>10.1f} MB  {backup.row_count:>12} rows"
+        f"{backup.shown_state.label!s:<13} {backup.size / 1_000_000:>10.1f} MB  {backup.row_count:>12} rows{going}"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dbadmin.models.audit import AuditEvent
-from dbadmin.models.backup import Backup, Copy, Restore
+from dbadmin.models.backup import Backup, Copy, Removal, Restore
 from dbadmin.models.comparison import Comparison
 from dbadmin.models.database import Application, Database
 from dbadmin.models.drill import Assertion, Drill
@@ -36,6 +36,7 @@ __all__ = [
     "KeyProof",
     "MigrationStatus",
     "Orphan",
+    "Removal",
     "Restore",
     "Retention",
     "Schedule",

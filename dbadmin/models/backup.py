@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import models
@@ -15,8 +16,22 @@ from dbadmin.models.fields import SentenceField
 from dbadmin.models.job import Job
 from dbadmin.models.schedule import Schedule
 from dbadmin.models.storage import Storage
+from dbadmin.text import Text
 
 HELD = (CopyState.STORED, CopyState.DAMAGED, CopyState.VANISHED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """A storage that still has files of what is to be deleted, and what that waits for."""
+
+    storage: str
+    because: Text
+
+    @property
+    def sentence(self) -> Text:
+        """Both, for a person."""
+        return Text("Being removed from “{storage}”. {because}", storage=self.storage, because=self.because)
 
 
 class BackupQuerySet(models.QuerySet["Backup"]):
@@ -67,6 +82,8 @@ class Backup(models.Model):
 
     # Not stored: the storage that somebody has chosen; only the copy there is read then.
     read_from: Storage | None = None
+    # Not stored: what of it is still to be deleted, as ``backups.going.note_removals`` found.
+    removals: tuple[Removal, ...] = ()
 
     objects = BackupQuerySet.as_manager()
 
@@ -98,6 +115,12 @@ class Backup(models.Model):
     def duration(self) -> timedelta:
         """How long it took."""
         return self.finished_at - self.started_at
+
+    @property
+    def shown_state(self) -> BackupState | CopyState:
+        """Its state; that it is being deleted while files of it still wait for that."""
+        is_going = self.state == BackupState.DELETED and self.removals
+        return CopyState.EXPIRING if is_going else BackupState(self.state)
 
     def measured(self) -> Facts:
         """Return the facts taken with the backup."""

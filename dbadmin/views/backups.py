@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from dbadmin.archives.manifest import Member
+from dbadmin.backups.going import note_removals
 from dbadmin.backups.missing import ask_for
 from dbadmin.backups.reading import manifest_of
 from dbadmin.choices import BackupState, EngineName, JobKind, Scope
@@ -41,6 +42,7 @@ def backups(request: HttpRequest) -> HttpResponse:
     chosen = BackupFilter(request.GET)
     order = SORTS[chosen.cleaned_data.get("sort", "")]
     page = paginate(chosen.apply(Backup.objects.listed()), order=order, params=request.GET)
+    note_removals(page.rows)
     return render(request, "dbadmin/backups.html", {"filter": chosen, "page": page})
 
 
@@ -49,6 +51,7 @@ def backups(request: HttpRequest) -> HttpResponse:
 def backup(request: HttpRequest, pk: int) -> HttpResponse:
     """Show what a backup holds, where it comes from and how to bring it back."""
     found = get_object_or_404(_with_everything(), pk=pk)
+    note_removals([found])
     members, unreadable = _members(found)
     context = {
         "backup": found,

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from dbadmin import audit
+from dbadmin.backups.going import note_removals
 from dbadmin.choices import EngineName, Environment, JobKind, Source
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.connections import as_lines
@@ -89,7 +90,8 @@ def _content_of(tab: str, found: Database) -> dict[str, Any]:
     if tab == "overview":
         return {"events": timeline(found), "days": strips(timezone.now()).get(found.pk, [])}
     if tab == "backups":
-        return {"backups": Backup.objects.listed().filter(database=found).order_by("-finished_at")[:SHOWN]}
+        newest = Backup.objects.listed().filter(database=found).order_by("-finished_at")[:SHOWN]
+        return {"backups": note_removals(newest)}
     if tab == "schedules":
         return _schedules_of(found)
     if tab == "health":

@@ -9,6 +9,7 @@ from typing import Any
 
 from dbadmin import audit
 from dbadmin.archives.encryption import offered
+from dbadmin.backups.going import note_removals
 from dbadmin.backups.missing import ask_for
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import ComparisonState, JobKind, JobState, Scope
@@ -92,7 +93,7 @@ class Command(KeepingVerbs, StatisticsVerbs, MirroringVerbs, VerbCommand):
         backups = Backup.objects.listed()
         if options["database"]:
             backups = backups.filter(database=find_database(options["database"]))
-        found = list(backups[: options["limit"]])
+        found = note_removals(backups[: options["limit"]])
         return Outcome(results=[backup_row(backup) for backup in found], lines=map(backup_line, found))
 
     def add_show(self, parser: ArgumentParser) -> None:
@@ -102,6 +103,7 @@ class Command(KeepingVerbs, StatisticsVerbs, MirroringVerbs, VerbCommand):
     def do_show(self, options: dict[str, Any]) -> Outcome:
         """Show one with facts and origin."""
         backup = require(Backup.objects.listed().defer(None), options["id"], what=Text("backup"))
+        note_removals([backup])
         copies = [copy_row(copy) for copy in backup.copies.select_related("storage")]
         row = backup_row(backup) | {"copies": copies, "facts": backup.facts, "origin": backup.origin}
         lines = [f"{name}: {value}" for name, value in row.items() if name != "copies"]
