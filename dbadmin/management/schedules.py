@@ -15,6 +15,7 @@ from dbadmin.choices import CatchUp, DrillKind, Overlap, ScheduleKind, ScheduleT
 from dbadmin.exceptions import DbadminError, UsageError
 from dbadmin.jobs.schedules import save_schedule
 from dbadmin.management.command import find_database
+from dbadmin.management.values import whole, wrong_usage
 from dbadmin.models import Application, Destination, Retention, Schedule, ScheduleRun, Storage
 from dbadmin.text import Text
 from dbadmin.timetable import TEMPLATES, Timetable, from_simple
@@ -26,12 +27,12 @@ PLAIN = {
     "--scope": ("scope", Scope.values, "of a backup"),
     "--drill-kind": ("drill_kind", DrillKind.values, "of a drill"),
     "--time-zone": ("time_zone", None, "such as Europe/Berlin; the clocks by which the times are meant"),
-    "--start-window": ("start_window_minutes", int, "minutes that a run may start late"),
+    "--start-window": ("start_window_minutes", whole(0), "minutes that a run may start late"),
     "--catch-up": ("catch_up", CatchUp.values, "what is done about moments that passed while nothing ran"),
     "--overlap": ("overlap", Overlap.values, "what is done when the previous run is still active"),
-    "--retries": ("retries", int, "how often a failure is tried again"),
-    "--retry-minutes": ("retry_minutes", int, "first wait; each further one is twice as long"),
-    "--deadline": ("deadline_minutes", int, "minutes after which a run is ended; 0 is no limit"),
+    "--retries": ("retries", whole(0, 100), "how often a failure is tried again"),
+    "--retry-minutes": ("retry_minutes", whole(0), "first wait; each further one is twice as long"),
+    "--deadline": ("deadline_minutes", whole(0), "minutes after which a run is ended; 0 is no limit"),
 }
 SIMPLE = ("time", "weekday", "day", "minute")
 
@@ -45,9 +46,9 @@ def add_fields(parser: ArgumentParser) -> None:
     when.add_argument("--expression", help="five fields of cron, or @daily and the like")
     when.add_argument("--every", choices=["hour", "day", "week", "month"])
     when.add_argument("--time", metavar="HH:MM", help="for day, week and month; default 03:00")
-    when.add_argument("--weekday", type=int, metavar="0-6", help="for week; 0 is Sunday")
+    when.add_argument("--weekday", type=whole(0, 7), metavar="0-6", help="for week; 0 is Sunday")
     when.add_argument("--day", metavar="1-31|L", help="for month; L is its last day")
-    when.add_argument("--minute", type=int, metavar="0-59", help="for hour")
+    when.add_argument("--minute", type=whole(0, 59), metavar="0-59", help="for hour")
     of = parser.add_argument_group("of what").add_mutually_exclusive_group()
     of.add_argument("--database", action="append", metavar="SLUG", help="may be given several times")
     of.add_argument("--application", metavar="SLUG")
@@ -72,13 +73,15 @@ def template(name: str) -> dict[str, Any]:
 def change(schedule: Schedule, options: dict[str, Any], *, action: str, now: datetime) -> Schedule:
     """Write what was given to ``schedule`` and save it with its databases and destinations, all or nothing."""
     fields = {field: options[field] for field, *_rest in PLAIN.values() if options.get(field) is not None}
-    for field, value in (fields | _when(options) | _of(options)).items():
+    with wrong_usage():
+        fields |= _when(options)
+    for field, value in (fields | _of(options)).items():
         setattr(schedule, field, value)
     databases = [find_database(slug) for slug in options["database"] or ()]
     destinations = [_destination(each) for each in options["storage"] or ()]
     if schedule.name and Schedule.objects.filter(name=schedule.name).exclude(pk=schedule.pk).exists():
         raise UsageError(Text("There is a schedule “{name}” already.", name=schedule.name))
-    with transaction.atomic():
+    with wrong_usage(), transaction.atomic():
         save_schedule(schedule, now)
         if databases:
             schedule.databases.set(databases)

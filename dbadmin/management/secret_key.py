@@ -23,12 +23,25 @@ PREFIX = "encrypted_"
 SETTLE_SECONDS = 1.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """A secret that no key opens; it is left as it is."""
+
+    model: str
+    id: int
+    name: str
+    field: str
+
+
 @dataclass
 class Rotation:
-    """What came of it. ``to_set``: keys to put into the environment, because this process cannot."""
+    """What came of it. ``to_set``: keys to put into the environment, because this process cannot.
+
+    Not ``finished``: the former key is still in place, since not every secret has the new one.
+    """
 
     changed: dict[str, int] = field(default_factory=dict)
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
     to_set: list[str] = field(default_factory=list)
     finished: bool = True
 
@@ -41,35 +54,39 @@ def secret_fields() -> Iterator[tuple[type[models.Model], str]]:
                 yield model, each.name
 
 
-def rotate() -> Rotation:
+def rotate(*, leave_unreadable: bool = False) -> Rotation:
     """Encrypt every secret with a new key and forget the former one; go on with a change that was broken off.
+
+    While there are secrets that neither key opens the former one stays, and the next call goes on with the same two,
+    unless ``leave_unreadable`` says that those are given up.
 
     The key file holds both keys while secrets change, so each can be read at every moment. With a key from the
     environment it takes two calls: the first tells what to set, the second, with both keys set, changes the secrets.
     """
     if settings.ENCRYPTION_KEY_FILE is None:
-        return _in_environment()
+        return _in_environment(leave_unreadable=leave_unreadable)
     path = Path(settings.ENCRYPTION_KEY_FILE)
     with _alone(path):
         keys = crypto.keys()
         if len(keys) == 1:
             keys = [_new_key(), *keys]
             crypto.keep_keys(path, keys)
-        result = _renew_all()
-        crypto.keep_keys(path, keys[:1])
+        result = _renew_all(leave_unreadable=leave_unreadable)
+        if result.finished:
+            crypto.keep_keys(path, keys[:1])
     return result
 
 
-def _in_environment() -> Rotation:
+def _in_environment(*, leave_unreadable: bool) -> Rotation:
     keys = crypto.keys()
     if len(keys) == 1:
         return Rotation(to_set=[_new_key(), *keys], finished=False)
-    result = _renew_all()
-    result.to_set = keys[:1]
+    result = _renew_all(leave_unreadable=leave_unreadable)
+    result.to_set = keys[:1] if result.finished else keys
     return result
 
 
-def _renew_all() -> Rotation:
+def _renew_all(*, leave_unreadable: bool) -> Rotation:
     """Look again until a whole round finds nothing that is still of the former key."""
     result = Rotation()
     while _round(result):
@@ -77,7 +94,9 @@ def _renew_all() -> Rotation:
     time.sleep(SETTLE_SECONDS)
     while _round(result):
         pass
-    audit.record(audit.from_shell(), "secrets.rotate", changed=sum(result.changed.values()))
+    result.finished = leave_unreadable or not result.unreadable
+    changed, unreadable = sum(result.changed.values()), len(result.unreadable)
+    audit.record(audit.from_shell(), "secrets.rotate", changed=changed, unreadable=unreadable)
     return result
 
 
@@ -96,7 +115,9 @@ def _renew(model: type[models.Model], name: str, *, pk: int, token: str, result:
         return 0
     label = f"{model._meta.object_name}.{name}"
     if (new := crypto.renewed(token)) is None:
-        result.unreadable.append(f"{label} #{pk}")
+        row = model._default_manager.get(pk=pk)
+        model_name = model._meta.object_name or ""
+        result.unreadable.append(Unreadable(model=model_name, id=pk, name=str(row), field=name.removeprefix(PREFIX)))
         return 0
     # Only while it is still what was read: somebody may have entered another password meanwhile.
     if model._default_manager.filter(pk=pk, **{name: token}).update(**{name: new}):

@@ -96,12 +96,12 @@ def test_a_sqlite_file_and_a_set_of_files_are_registered_by_path(
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (("--url", f"postgresql://u:{SECRET}@x@h/d"), 2, "%40"),
-        (("--url", "mysql://h/d"), 2, "not supported"),
+        (("--url", f"postgresql://u:{SECRET}@x@h/d"), 4, "%40"),
+        (("--url", "mysql://h/d"), 4, "not supported"),
         (("--url-env", "NOT_SET_ANYWHERE"), 4, "NOT_SET_ANYWHERE"),
         (("--env-file", "/nowhere/.env"), 4, "/nowhere/.env"),
-        (("--from-environment",), 2, "No variables"),
-        (("--host", "h"), 2, ""),
+        (("--from-environment",), 4, "No variables"),
+        (("--host", "h"), 4, ""),
         (("--path", "/x", "--engine", "postgresql"), 4, "sqlite"),
         (("--path", "/x", "--slug", "taken"), 4, "not registered"),
         (("--path", "/x", "--slug", "not a slug"), 4, "not registered"),

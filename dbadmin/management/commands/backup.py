@@ -24,6 +24,7 @@ from dbadmin.management.mirroring import MIRRORING, MirroringVerbs
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import backup_line, backup_row, copy_line, copy_row, find_storage, job_row, require
 from dbadmin.management.statistics import STATISTICS, StatisticsVerbs
+from dbadmin.management.values import whole
 from dbadmin.models import Backup, Comparison, Copy, Database, Job, Storage
 from dbadmin.text import Text
 
@@ -86,7 +87,7 @@ class Command(KeepingVerbs, StatisticsVerbs, MirroringVerbs, VerbCommand):
     def add_list(self, parser: ArgumentParser) -> None:
         """Add filters."""
         parser.add_argument("--database", metavar="SLUG")
-        parser.add_argument("--limit", type=int, default=50, help="default: %(default)s")
+        parser.add_argument("--limit", type=whole(1), default=50, help="default: %(default)s")
 
     def do_list(self, options: dict[str, Any]) -> Outcome:
         """List the newest."""

@@ -20,6 +20,7 @@ from dbadmin.engines import get_engine
 from dbadmin.engines.base import ServerInfo
 from dbadmin.exceptions import UsageError
 from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand, find_database
+from dbadmin.management.values import whole, wrong_usage
 from dbadmin.models import Application, Database
 from dbadmin.models.database import application_variables
 from dbadmin.probing import Stage
@@ -56,7 +57,7 @@ class Command(VerbCommand):
         parser.add_argument("--project-folder", default="", help="where the application's migration files are")
         parser.add_argument("--facts", choices=FactsLevel.values, default=FactsLevel.COUNTS.value,
                             help="what is measured with each backup (default: %(default)s)")  # fmt: skip
-        parser.add_argument("--facts-seconds", type=int, default=0, help="longest time for that; 0 is no limit")
+        parser.add_argument("--facts-seconds", type=whole(0), default=0, help="longest time for that; 0 is no limit")
         where = parser.add_mutually_exclusive_group(required=True)
         where.add_argument("--url", help="database URL; one with a password is better given by --url-env")
         where.add_argument("--url-env", metavar="VARIABLE", help="environment variable that holds the URL")
@@ -66,7 +67,7 @@ class Command(VerbCommand):
         )
         where.add_argument("--path", help="SQLite file, or the folder of a file set")
         where.add_argument("--host", help="PostgreSQL server, or the folder of its socket")
-        parser.add_argument("--port", type=int)
+        parser.add_argument("--port", type=whole(1, 65535))
         parser.add_argument("--dbname", help="name of the PostgreSQL database")
         parser.add_argument("--user", help="PostgreSQL role")
         parser.add_argument("--sslmode")
@@ -77,13 +78,15 @@ class Command(VerbCommand):
 
     def do_add(self, options: dict[str, Any]) -> Outcome:
         """Register after the engine accepted the connection's settings; reaching it is what ``test`` does."""
-        chosen = _chosen(options)
+        with wrong_usage():
+            chosen = _chosen(options)
         if options["engine"] not in (None, chosen.engine):
             raise UsageError(
                 Text("The connection is {found}, not {wanted}.", found=chosen.engine, wanted=options["engine"])
             )
         password = _password(options, chosen)
-        address = get_engine(chosen.engine).connection(chosen.settings, password).address
+        with wrong_usage():
+            address = get_engine(chosen.engine).connection(chosen.settings, password).address
         with transaction.atomic():
             database = _saved(options, chosen, password)
             audit.record(audit.from_shell(), "database.add", database, engine=chosen.engine)

@@ -10,6 +10,7 @@ from dbadmin.choices import JobState
 from dbadmin.jobs.queue import cancel
 from dbadmin.management.command import Outcome, VerbCommand
 from dbadmin.management.rows import clock, job_row, require
+from dbadmin.management.values import whole
 from dbadmin.models import Job
 from dbadmin.text import Text
 
@@ -23,7 +24,7 @@ class Command(VerbCommand):
     def add_list(self, parser: ArgumentParser) -> None:
         """Add filters."""
         parser.add_argument("--state", choices=JobState.values)
-        parser.add_argument("--limit", type=int, default=50, help="default: %(default)s")
+        parser.add_argument("--limit", type=whole(1), default=50, help="default: %(default)s")
 
     def do_list(self, options: dict[str, Any]) -> Outcome:
         """List the newest."""

@@ -14,6 +14,7 @@ from dbadmin.maintenance.run import require_steps
 from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand, find_database
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import job_row
+from dbadmin.management.values import wrong_usage
 from dbadmin.models import Database, Job
 
 
@@ -30,8 +31,9 @@ class Command(VerbCommand):
     def do(self, options: dict[str, Any]) -> Outcome:
         """Work through them; one that fails does not stop the others."""
         databases = list(_chosen(options["database"]))
-        for database in databases:
-            require_steps(database, options["step"])
+        with wrong_usage():
+            for database in databases:
+                require_steps(database, options["step"])
         jobs = [_maintain(database, options["step"]) for database in databases]
         failed = any(job.state != JobState.SUCCEEDED for job in jobs)
         return Outcome(

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from dbadmin.jobs.supervisor import Supervisor, dashboard_children
 from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand
+from dbadmin.management.values import whole
 from dbadmin.samples import once, quickstart
 from dbadmin.samples.applications import LARGE, SMALL
 from dbadmin.text import Text
@@ -27,7 +28,9 @@ class Command(VerbCommand):
     def add(self, parser: ArgumentParser) -> None:
         """Add the options; ``--home`` is read in manage.py, before the settings are."""
         parser.add_argument("--home", help="folder for everything that is kept (default: DBADMIN_HOME, else .dbadmin)")
-        parser.add_argument("--port", type=int, default=8000, help="the next free one is taken (default: %(default)s)")
+        parser.add_argument(
+            "--port", type=whole(1, 65535), default=8000, help="the next free one is taken (default: %(default)s)"
+        )
         parser.add_argument("--rows", choices=(SMALL, LARGE), default=SMALL, help="how much is in the samples")
         parser.add_argument(
             "--once",

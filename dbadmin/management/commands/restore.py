@@ -23,6 +23,7 @@ from dbadmin.management.importing import bring_in, import_file
 from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import clock, find_storage, job_row, require, restore_row
+from dbadmin.management.values import whole, wrong_usage
 from dbadmin.models import Backup, Database, Import, Job, Restore
 from dbadmin.text import Text
 
@@ -76,7 +77,8 @@ class Command(VerbCommand):
             return _outcome(_replace(backup, beside, options))
         if options["tables"]:
             return _outcome(_bring_tables(backup, beside, options))
-        new_target(backup, beside, options["to_new"])  # refuse before there is a job
+        with wrong_usage():
+            new_target(backup, beside, options["to_new"])  # refuse before there is a job
         job = work_on(
             JobKind.RESTORE,
             backup.database,
@@ -119,7 +121,7 @@ class Command(VerbCommand):
 
     def add_list(self, parser: ArgumentParser) -> None:
         """Add filters."""
-        parser.add_argument("--limit", type=int, default=50, help="default: %(default)s")
+        parser.add_argument("--limit", type=whole(1), default=50, help="default: %(default)s")
 
     def do_list(self, options: dict[str, Any]) -> Outcome:
         """List the newest."""
@@ -154,7 +156,8 @@ def _replace(backup: Backup, database: Database, options: dict[str, Any]) -> Job
 
 def _bring_tables(backup: Backup, database: Database, options: dict[str, Any]) -> Job:
     tables = tuple(name.strip() for name in options["tables"].split(",") if name.strip())
-    require_tables(backup, database, tables)
+    with wrong_usage():
+        require_tables(backup, database, tables)
     params = {"backup": backup.pk, "mode": RestoreMode.TABLES.value, "tables": tables} | _from(backup)
     if options["in_place"]:
         _require_confirmed(database, options["confirm"])

@@ -24,6 +24,7 @@ from dbadmin.management.schedules import (
     schedule_row,
     template,
 )
+from dbadmin.management.values import whole
 from dbadmin.models import Schedule, ScheduleRun
 from dbadmin.text import Text
 from dbadmin.timetable import TEMPLATES, Timetable
@@ -59,7 +60,7 @@ class Command(VerbCommand):
     def add_show(self, parser: ArgumentParser) -> None:
         """Add which."""
         parser.add_argument("schedule", metavar="NAME|ID")
-        parser.add_argument("--count", type=int, default=5, help="how many moments; default: %(default)s")
+        parser.add_argument("--count", type=whole(1, 1000), default=5, help="how many moments; default: %(default)s")
 
     def do_show(self, options: dict[str, Any]) -> Outcome:
         """Show one."""
@@ -133,7 +134,7 @@ class Command(VerbCommand):
         parser.add_argument("--schedule", metavar="NAME|ID")
         parser.add_argument("--database", metavar="SLUG")
         parser.add_argument("--state", choices=RunState.values)
-        parser.add_argument("--limit", type=int, default=50, help="default: %(default)s")
+        parser.add_argument("--limit", type=whole(1), default=50, help="default: %(default)s")
 
     def do_runs(self, options: dict[str, Any]) -> Outcome:
         """List the newest."""
@@ -149,7 +150,7 @@ class Command(VerbCommand):
 
     def add_next(self, parser: ArgumentParser) -> None:
         """Add how many."""
-        parser.add_argument("--limit", type=int, default=10, help="default: %(default)s")
+        parser.add_argument("--limit", type=whole(1), default=10, help="default: %(default)s")
 
     def do_next(self, options: dict[str, Any]) -> Outcome:
         """List what is due next, the first one first."""

@@ -16,6 +16,7 @@ from dbadmin.backups.defaults import create_default_retentions
 from dbadmin.exceptions import UsageError, ValidationFailed
 from dbadmin.jobs.supervisor import Supervisor, dashboard_children
 from dbadmin.management.command import Outcome, VerbCommand
+from dbadmin.management.values import whole
 from dbadmin.models import KeyProof
 from dbadmin.text import Text
 
@@ -28,7 +29,7 @@ class Command(VerbCommand):
     def add(self, parser: ArgumentParser) -> None:
         """Add where to listen."""
         parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="default: %(default)s")
-        parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
+        parser.add_argument("--port", type=whole(1, 65535), default=8000, help="default: %(default)s")
 
     def do(self, options: dict[str, Any]) -> Outcome:
         """Prepare, then run until a signal."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -25,6 +24,7 @@ from dbadmin.management.storages import (
     storage_line,
     storage_row,
 )
+from dbadmin.management.values import amount, whole, wrong_usage
 from dbadmin.models import EncryptionKey, Retention, Storage
 from dbadmin.storages.kinds import KINDS, find_kind, require_valid
 from dbadmin.text import Text
@@ -119,7 +119,8 @@ class Command(AdoptingVerbs, VerbCommand):
 
     def _save(self, storage: Storage, options: dict[str, Any], *, action: str) -> Outcome:
         settings, secrets = described(storage, options)
-        require_valid(storage.kind, settings, secrets)
+        with wrong_usage():
+            require_valid(storage.kind, settings, secrets)
         require_apart(storage.kind, settings)
         if storage.pk:
             storage_changes.require_in_sight(storage, settings, secrets)
@@ -144,9 +145,9 @@ def _add_settings(parser: ArgumentParser) -> None:
     where.add_argument("--onsite", dest="offsite", action="store_false", help="it does not")
     parser.add_argument("--key", action="append", metavar="NAME", help="encrypt for this key; repeat it; empty: none")
     parser.add_argument("--retention", metavar="NAME", help="of backups without a schedule; empty: for ever")
-    parser.add_argument("--quota-gb", type=Decimal, metavar="GB", help="room for archives; 0 is what the storage says")
-    parser.add_argument("--bandwidth-kb", type=int, metavar="KB", help="KB/s at most; 0 is no limit")
-    parser.add_argument("--cost", type=Decimal, help="per GB and month")
+    parser.add_argument("--quota-gb", type=amount, metavar="GB", help="room for archives; 0 is what the storage says")
+    parser.add_argument("--bandwidth-kb", type=whole(0), metavar="KB", help="KB/s at most; 0 is no limit")
+    parser.add_argument("--cost", type=amount, help="per GB and month")
     parser.add_argument("--currency", help="three letters, such as EUR")
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from dbadmin import catalogue
 from dbadmin.jobs import clock
 from dbadmin.management.command import Outcome, VerbCommand
+from dbadmin.management.values import whole
 
 LONGEST_DELAY_SECONDS = 300
 
@@ -23,7 +24,7 @@ class Command(VerbCommand):
 
     def add(self, parser: ArgumentParser) -> None:
         """Add --every."""
-        parser.add_argument("--every", type=int, metavar="SECONDS", help="go on ticking until told to end")
+        parser.add_argument("--every", type=whole(1), metavar="SECONDS", help="go on ticking until told to end")
 
     def do(self, options: dict[str, Any]) -> Outcome:
         """Tick once, or for ever."""

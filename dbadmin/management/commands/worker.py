@@ -12,6 +12,7 @@ from dbadmin.exceptions import UsageError
 from dbadmin.jobs import workers
 from dbadmin.jobs.supervisor import TICK_SECONDS, Supervisor, worker_children
 from dbadmin.management.command import DONE, WARNING, Outcome, VerbCommand
+from dbadmin.management.values import whole
 from dbadmin.models import Database, KeyProof
 from dbadmin.text import Text
 
@@ -24,10 +25,17 @@ class Command(VerbCommand):
     def add(self, parser: ArgumentParser) -> None:
         """Add how many workers, for which databases, and how often to tick."""
         parser.add_argument(
-            "--workers", type=int, default=settings.WORKERS, help="processes for long work (default: %(default)s)"
+            "--workers",
+            type=whole(0, 1000),
+            default=settings.WORKERS,
+            help="processes for long work (default: %(default)s)",
         )
         parser.add_argument(
-            "--tick", type=int, default=TICK_SECONDS, metavar="SECONDS", help="clock interval (default: %(default)s)"
+            "--tick",
+            type=whole(1),
+            default=TICK_SECONDS,
+            metavar="SECONDS",
+            help="clock interval (default: %(default)s)",
         )
         parser.add_argument(
             "--site", default=settings.SITE, help="take the jobs of databases at this site (default: DBADMIN_SITE)"
