@@ -109,12 +109,41 @@ def test_a_running_process_follows_without_a_restart(rows: Callable[[], tuple[An
     assert (settings.ENCRYPTION_KEY, crypto.decrypt(crypto.encrypt("new"))) == (before, "new")
 
 
-def test_what_no_key_opens_is_named_and_left(rows: Callable[[], tuple[Any, ...]], key_file: Path) -> None:
+def test_what_no_key_opens_is_named_and_the_former_key_stays_until_it_is_entered_again(
+    rows: Callable[[], tuple[Any, ...]], key_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    former = key_file.read_text().strip()
+    lost = Fernet(Fernet.generate_key()).encrypt(b"lost").decode()
+    storage = make_storage(name="attic", encrypted_secrets=lost)
+    for _call in range(2):
+        with pytest.raises(SystemExit) as left:
+            call_command("rotate_secret_key", json=True)
+        (said,) = json.loads(capsys.readouterr().out)["results"]
+        assert (left.value.code, said["finished"]) == (2, False)
+        assert said["unreadable"] == [{"model": "Storage", "id": storage.pk, "name": "attic", "field": "secrets"}]
+        assert (len(crypto.keys()), crypto.keys()[1]) == (2, former)
+        assert rows() == SECRETS
+    storage.refresh_from_db()
+    assert storage.encrypted_secrets == lost
+    storage.secrets = {"token": "new"}
+    storage.save()
+    call_command("rotate_secret_key", json=True)
+    [key] = crypto.keys()
+    assert key != former
+    assert rows() == SECRETS
+
+
+def test_what_is_given_up_stays_as_it_is_and_still_is_not_called_done(
+    rows: Callable[[], tuple[Any, ...]], key_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lost = Fernet(Fernet.generate_key()).encrypt(b"lost").decode()
     job = make_job(encrypted_identities=lost)
-    done = rotate()
-    assert done.unreadable == [f"Job.encrypted_identities #{job.pk}"]
+    with pytest.raises(SystemExit) as left:
+        call_command("rotate_secret_key", leave_unreadable=True)
+    assert left.value.code == 2
+    assert f"Job #{job.pk}" in capsys.readouterr().out
     assert Job.objects.get(pk=job.pk).encrypted_identities == lost
+    assert len(crypto.keys()) == 1
     assert rows() == SECRETS
 
 

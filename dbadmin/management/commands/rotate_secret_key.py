@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
-from dbadmin.management.command import DONE, WARNING, Outcome, VerbCommand
+from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand
 from dbadmin.management.secret_key import Rotation, rotate
 
 
@@ -17,25 +19,36 @@ class Command(VerbCommand):
         "Can be repeated after a crash; with a key from the environment it says what to set."
     )
 
+    def add(self, parser: ArgumentParser) -> None:
+        """Add what is to become of secrets that nobody can read."""
+        parser.add_argument(
+            "--leave-unreadable", action="store_true",
+            help="forget the former key although some secrets are opened by neither; they stay as they are",
+        )  # fmt: skip
+
     def do(self, options: dict[str, Any]) -> Outcome:
-        """Change it; exit code 1 when there is something left to do."""
-        done = rotate()
+        """Change it; exit code 1 when there is something left to set, 2 when some secrets cannot be read."""
+        done = rotate(leave_unreadable=options["leave_unreadable"])
         result = {
             "finished": done.finished,
             "changed": done.changed,
-            "unreadable": done.unreadable,
+            "unreadable": [asdict(each) for each in done.unreadable],
             "set": {"DBADMIN_ENCRYPTION_KEY": ",".join(done.to_set)} if done.to_set else {},
         }
-        code = DONE if done.finished and not done.unreadable else WARNING
+        code = CRITICAL if done.unreadable else DONE if done.finished else WARNING
         return Outcome(results=[result], lines=_lines(done), exit_code=code)
 
 
 def _lines(done: Rotation) -> Iterator[str]:
     for label, count in done.changed.items():
         yield f"{label}: {count} encrypted with the new key"
-    for name in done.unreadable:
-        yield f"{name}: no key opens it; enter that secret again"
-    if not done.finished:
+    for each in done.unreadable:
+        yield f"{each.model} #{each.id} “{each.name}”, {each.field}: no key opens it; enter it again"
+    if done.unreadable and not done.finished:
+        yield "Not done: the former key stays beside the new one. What can be read has the new key already."
+        yield "Enter what is named again, or put the key it was stored with behind the others, and call this again."
+        yield "To give these secrets up and forget the former key: --leave-unreadable"
+    elif not done.finished:
         yield "Nothing was changed yet. Set this for every process of dbadmin, restart them, and call this again:"
         yield f"DBADMIN_ENCRYPTION_KEY={','.join(done.to_set)}"
     elif done.to_set:
