@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from dbadmin.exceptions import StorageError
+from dbadmin.storages.google_key import ServiceAccount, read_service_account
 from dbadmin.storages.objectstore import ObjectStorage
 from dbadmin.storages.uploads import Uploads
 from dbadmin.text import Text
 
 if TYPE_CHECKING:
-    from obstore.store import RetryConfig, S3Credential
+    from obstore.store import AzureAccessKey, AzureSASToken, RetryConfig, S3Credential
 
 CONNECT_SECONDS = 15
 DEFAULT_REGION = "us-east-1"
@@ -64,7 +65,11 @@ def s3(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorage
 
 def gcs(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorage:
     """Return a bucket of Google Cloud Storage."""
-    config = {"service_account_key": secrets.get("service_account_key"), "base_url": settings.get("endpoint")}
+    address = settings.get("endpoint") or "https://storage.googleapis.com"
+    written = secrets.get("service_account_key")
+    account = read_service_account(written) if written else None
+    # Said although they are the defaults: the environment would come first, and send archives elsewhere.
+    config = {"base_url": address, "skip_signature": False}
 
     def connect(options: dict[str, Any], retries: int) -> GCSStore:
         return GCSStore(
@@ -73,24 +78,29 @@ def gcs(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorag
             config=_given(config),
             client_options=_client(settings, options),
             retry_config=_retries(retries),
+            credential_provider=account.credential if account else None,
         )
 
     return ObjectStorage(
         connect=connect,
-        address=settings.get("endpoint") or "https://storage.googleapis.com",
+        address=address,
         prefix=_prefix(settings),
         storage_class=settings.get("storage_class") or "",
+        uploads=_google_uploads(settings, account, address=address),
         secrets=tuple(secrets.values()),
     )
 
 
 def azure(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorage:
     """Return a container of Azure Blob Storage."""
+    address = settings.get("endpoint") or f"https://{settings['account']}.blob.core.windows.net"
+    keys = _azure_keys(secrets)
+    # As above: what the environment says about these is not meant.
     config = {
         "account_name": settings["account"],
-        "account_key": secrets.get("account_key"),
-        "sas_key": secrets.get("sas_token"),
-        "endpoint": settings.get("endpoint"),
+        "endpoint": address,
+        "use_emulator": False,
+        "skip_signature": False,
     }
 
     def connect(options: dict[str, Any], retries: int) -> AzureStore:
@@ -100,11 +110,12 @@ def azure(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStor
             config=_given(config),
             client_options=_client(settings, options),
             retry_config=_retries(retries),
+            credential_provider=keys,
         )
 
     return ObjectStorage(
         connect=connect,
-        address=settings.get("endpoint") or f"https://{settings['account']}.blob.core.windows.net",
+        address=address,
         prefix=_prefix(settings),
         storage_class=settings.get("storage_class") or "",
         secrets=tuple(secrets.values()),
@@ -130,6 +141,17 @@ def _uploads(settings: Mapping[str, Any], secrets: Mapping[str, str], *, address
     )
 
 
+def _google_uploads(settings: Mapping[str, Any], account: ServiceAccount | None, *, address: str) -> Uploads | None:
+    """Return who to ask for unfinished uploads; None where the key is not ours to sign with, but the machine's."""
+    if account is None:
+        return None
+    return Uploads(
+        address=f"{address.rstrip('/')}/{settings['bucket']}",
+        bearer=lambda: account.credential()["token"],
+        ca_certificate=settings.get("ca_certificate") or "",
+    )
+
+
 def _s3_keys(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> Callable[[], S3Credential] | None:
     """Return what gives the stored keys, and nothing of the environment with them; None where it is all there is."""
     access, secret = settings.get("access_key_id"), secrets.get("secret_access_key")
@@ -137,6 +159,15 @@ def _s3_keys(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> Callabl
         return None
     token = secrets.get("session_token") or None
     return lambda: {"access_key_id": access, "secret_access_key": secret, "token": token, "expires_at": None}
+
+
+def _azure_keys(secrets: Mapping[str, str]) -> Callable[[], AzureAccessKey | AzureSASToken] | None:
+    """Return what gives the stored key or token, and nothing of the environment with them."""
+    if key := secrets.get("account_key"):
+        return lambda: {"access_key": key, "expires_at": None}
+    if token := secrets.get("sas_token"):
+        return lambda: {"sas_token": token.removeprefix("?"), "expires_at": None}
+    return None
 
 
 def _s3_endpoint(settings: Mapping[str, Any]) -> str:

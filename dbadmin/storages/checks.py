@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
-from dbadmin.exceptions import StorageError
+from dbadmin.exceptions import StorageError, ValidationFailed
 from dbadmin.storages.base import require_name
+from dbadmin.storages.google_key import read_service_account
 from dbadmin.storages.remote import is_configured, parse_options, problem_of_host, problem_of_options, problem_of_remote
 from dbadmin.text import Text
 
@@ -81,11 +83,36 @@ def _secret_options(value: str | Mapping[str, str], settings: Mapping[str, Any])
     return problem_of_options(value)
 
 
+def _service_account(value: str, settings: Mapping[str, Any]) -> Text | None:
+    try:
+        read_service_account(value)
+    except ValidationFailed as error:
+        return error.message
+    return None
+
+
+def _account_key(value: str, settings: Mapping[str, Any]) -> Text | None:
+    try:
+        base64.b64decode(value, validate=True)
+    except ValueError:
+        return Text("This is no key of a storage account. Copy it in whole, without spaces around it.")
+    return None
+
+
+def _sas_token(value: str, settings: Mapping[str, Any]) -> Text | None:
+    if all(each.partition("=")[2] for each in value.split("&")) and "sig=" in value:
+        return None
+    return Text("This is no SAS token: one has sig= in it. Copy it in whole, without spaces around it.")
+
+
 _CHECKS: dict[tuple[str, str], Callable[[Any, Mapping[str, Any]], Text | None]] = {
     ("local", "path"): _absolute,
     ("rclone", "remote"): _remote,
     ("rclone", "options"): _options,
     ("rclone", "secret_options"): _secret_options,
+    ("gcs", "service_account_key"): _service_account,
+    ("azure", "account_key"): _account_key,
+    ("azure", "sas_token"): _sas_token,
     ("", "ca_certificate"): _absolute,
     ("", "endpoint"): _endpoint,
     ("", "bucket"): _bucket,

@@ -21,27 +21,34 @@ _LONGEST = 300
 # Tried in order on everything that was said: the pattern, the sentence, the hint, and what kind of error it is.
 _REASONS: tuple[tuple[str, Text, Text, type[StorageError]], ...] = (
     (
-        r"RequestTimeTooSkewed|TimeTooSkewed|RequestExpired",
+        r"RequestTimeTooSkewed|TimeTooSkewed|RequestExpired|date header too old",
         Text("The clocks of this machine and of the storage differ too much."),
         Text("Set this machine's clock, for example with “timedatectl set-ntp true”."),
         StorageError,
     ),
     (
-        r"InvalidAccessKeyId|InvalidClientTokenId|AuthenticationFailed.*account",
+        r"ExpiredToken|InvalidToken|TokenRefreshRequired|invalid_grant|token expired|not valid in the specified time",
+        Text("The token has expired or is wrong."),
+        Text("Make a new one and enter it in the storage's settings."),
+        StorageError,
+    ),
+    (
+        r"AuthenticationRequired",
+        Text("Google does not take the service account's key."),
+        Text("Make sure that the key was not deleted, and enter its whole JSON file again."),
+        StorageError,
+    ),
+    (
+        r"InvalidAccessKeyId|InvalidClientTokenId",
         Text("The storage does not know the access key."),
         Text("Check the access key, and that it is one of this endpoint."),
         StorageError,
     ),
     (
-        r"SignatureDoesNotMatch|AuthenticationFailed|InvalidAuthenticationInfo|Invalid Access Key",
+        r"SignatureDoesNotMatch|AuthenticationFailed|failed to authenticate the request|InvalidAuthenticationInfo"
+        r"|Invalid Access Key",
         Text("The secret key is wrong."),
         Text("Enter the secret key again, without spaces around it."),
-        StorageError,
-    ),
-    (
-        r"ExpiredToken|InvalidToken|TokenRefreshRequired|invalid_grant|token expired",
-        Text("The token has expired or is wrong."),
-        Text("Make a new one and enter it in the storage's settings."),
         StorageError,
     ),
     (

@@ -1,4 +1,4 @@
-"""What obstore cannot ask of S3: uploads in parts that nobody finished, and locks on objects."""
+"""What obstore cannot ask of S3 and Google: uploads in parts that nobody finished, and locks on objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import re
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
@@ -36,12 +36,16 @@ class Unfinished:
 
 @dataclass(frozen=True, kw_only=True)
 class Uploads:
-    """The unfinished uploads and locks of one bucket. ``address`` is the bucket's, without a slash at the end."""
+    """The unfinished uploads and locks of one bucket. ``address`` is the bucket's, without a slash at the end.
+
+    Requests are signed with the keys, as S3 wants it, or carry the token that ``bearer`` returns, as Google does.
+    """
 
     address: str
-    region: str
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
+    region: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+    bearer: Callable[[], str] | None = field(default=None, repr=False)
     session_token: str = field(default="", repr=False)
     ca_certificate: str = ""
 
@@ -73,7 +77,7 @@ class Uploads:
     def _ask(self, method: str, key: str, query: Mapping[str, str], *, body: bytes = b"") -> str:
         url = f"{self.address}/{quote(key)}" if key else self.address
         url += "?" + "&".join(f"{quote(name, safe='')}={quote(query[name], safe='')}" for name in sorted(query))
-        headers = self._signed(method, url, body)
+        headers = {"authorization": f"Bearer {self.bearer()}"} if self.bearer else self._signed(method, url, body)
         request = urllib.request.Request(url, body or None, headers, method=method)  # noqa: S310
         context = ssl.create_default_context(cafile=self.ca_certificate or None)
         try:

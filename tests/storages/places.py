@@ -1,4 +1,4 @@
-"""The same storage contract on four real places: a folder, two S3 servers and an SFTP server."""
+"""The same storage contract on real places: a folder, two S3 servers, Google's dialect, an SFTP server; and Azurite."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ import pytest
 
 from dbadmin.storages import get_storage
 from dbadmin.storages.base import Storage
-from tests.storages import servers
+from tests.storages import azure, google, servers
+
+DISTANT = ["rclone-s3", "moto", "gcs", "sftp", *(["azure"] if azure.AZURITE else [])]
+# What does not say how much is free.
+BUCKETS = ("s3", "gcs", "azure")
+# Moto takes any secret.
+GUARDED = [name for name in DISTANT if name != "moto"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +42,8 @@ class Place:
 
 
 def make_place(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Return an empty place by its name: folder, rclone-s3, moto or sftp."""
-    return {"folder": _folder, "rclone-s3": _rclone_s3, "moto": _moto, "sftp": _sftp}[name](request, tmp_path)
+    """Return an empty place by its name: folder, rclone-s3, moto, gcs, sftp or azure."""
+    return _PLACES[name](request, tmp_path)
 
 
 def _folder(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
@@ -64,21 +70,46 @@ def _rclone_s3(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 def _moto(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     server: servers.S3Server = request.getfixturevalue("moto_server")
     prefix = secrets.token_hex(4)
-
-    def left() -> list[str]:
-        client, where = servers.boto(server), {"Bucket": servers.BUCKET, "Prefix": f"{prefix}/"}
-        objects = client.list_objects_v2(**where).get("Contents", [])
-        uploads = client.list_multipart_uploads(**where).get("Uploads", [])
-        return [each["Key"].removeprefix(f"{prefix}/") for each in (*objects, *uploads)]
-
-    settings = server.settings
     return Place(
         kind="s3",
-        settings=lambda **changes: settings(prefix, **changes),
+        settings=lambda **changes: server.settings(prefix, **changes),
         secrets=server.secrets,
-        left=left,
+        left=lambda: _in_bucket(server, prefix),
         port=server.port,
     )
+
+
+def _gcs(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    server: google.GoogleServer = request.getfixturevalue("google_server")
+    prefix = f"pre fix/{secrets.token_hex(4)}"
+    return Place(
+        kind="gcs",
+        settings=lambda **changes: server.settings(prefix, **changes),
+        secrets=server.secrets,
+        wrong_secrets={"service_account_key": google.service_account(google.new_key())},
+        left=lambda: _in_bucket(server.s3, prefix),
+        port=server.s3.port,
+    )
+
+
+def _azure(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    server: azure.AzureServer = request.getfixturevalue("azure_server")
+    prefix = f"pre fix/{secrets.token_hex(4)}"
+    return Place(
+        kind="azure",
+        settings=lambda **changes: server.settings(prefix, **changes),
+        secrets=server.secrets,
+        wrong_secrets={"account_key": "d3JvbmcgYnV0IHNlY3JldA=="},
+        left=lambda: [name.removeprefix(f"{prefix}/") for name in server.names(f"{prefix}/")],
+        port=server.port,
+    )
+
+
+def _in_bucket(server: servers.S3Server, prefix: str) -> list[str]:
+    client, where = servers.boto(server), {"Bucket": servers.BUCKET, "Prefix": f"{prefix}/"}
+    objects = client.list_objects_v2(**where).get("Contents", [])
+    uploads = client.list_multipart_uploads(**where).get("Uploads", [])
+    return [each["Key"].removeprefix(f"{prefix}/") for each in (*objects, *uploads)]
 
 
 def _sftp(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
@@ -97,3 +128,6 @@ def _sftp(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+_PLACES = {"folder": _folder, "rclone-s3": _rclone_s3, "moto": _moto, "gcs": _gcs, "sftp": _sftp, "azure": _azure}

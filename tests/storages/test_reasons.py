@@ -10,6 +10,7 @@ from dbadmin.storages.reasons import StorageDenied, explained
 REFUSED = """Generic S3 error: Error performing GET http://127.0.0.1:1/certificate?list-type=2 in 503µs - HTTP error
 Debug source: RetryErrorImpl { retry_timeout: 5s, inner: ConnectError("tcp connect error", 127.0.0.1:1,
 Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }) }"""
+AZURE = "403 Forbidden: <Error><Code>AuthenticationFailed</Code><AuthenticationErrorDetail>{}"
 SKEWED = "403 Forbidden: <Error><Code>RequestTimeTooSkewed</Code><Message>Too large.</Message></Error>"
 
 
@@ -17,6 +18,10 @@ SKEWED = "403 Forbidden: <Error><Code>RequestTimeTooSkewed</Code><Message>Too la
     ("said", "sentence"),
     [
         (SKEWED, "clocks"),
+        (AZURE.format("Request date header too old: 'Sat, 21 Nov 2026 10:00:00 GMT'"), "clocks"),
+        (AZURE.format("Signature not valid in the specified time frame: Start [] - Expiry []"), "token has expired"),
+        (AZURE.format("The MAC signature found in the request for /account/x is not the same"), "secret key is wrong"),
+        ("401 Unauthorized: <Code>AuthenticationRequired</Code>", "service account's key"),
         ("403 Forbidden: <Error><Code>AccessDenied</Code></Error>", "refused"),
         ("301 Moved Permanently: <Code>PermanentRedirect</Code>", "another region"),
         ("invalid peer certificate: UnknownIssuer", "not trusted"),
