@@ -113,7 +113,9 @@ class Dialect:
         except (ValueError, InvalidSignature):
             return False
         said = json.loads(_decoded(claims))
-        return bool(said["iss"] == ACCOUNT and said["scope"].endswith("/auth/cloud-platform") and said["exp"] > time.time()
+        return bool(
+            said["iss"] == ACCOUNT and said["scope"].endswith("/auth/cloud-platform") and said["exp"] > time.time()
+        )
 
 
 def _decoded(part: str) -> bytes:
