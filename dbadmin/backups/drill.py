@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.archives.manifest import Manifest
 from dbadmin.backups.assertions import ask
+from dbadmin.backups.drill_places import is_own, lent_place, remove_scratch, require_place
 from dbadmin.backups.reading import unpack
 from dbadmin.backups.restore import comparable
 from dbadmin.backups.spool import spool
@@ -22,7 +24,7 @@ from dbadmin.choices import DrillKind, DrillState, Verdict
 from dbadmin.engines.base import DATA, SCHEMA, Engine, Examination, ReportLine, RestoreOptions
 from dbadmin.exceptions import DbadminError, Refused
 from dbadmin.facts import Difference, Facts
-from dbadmin.models import Backup, Drill, Job
+from dbadmin.models import Backup, Database, Drill, Job
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -35,14 +37,16 @@ def drill_backup(
     backup: Backup,
     kind: str = DrillKind.FULL,
     tables: Iterable[str] = (),
+    server: Database | None = None,
     progress: Progress,
     job: Job | None = None,
 ) -> Drill:
     """Restore ``backup`` where nobody sees it, compare, and return the row: proven or different.
 
     A full drill that finds everything equal sets the backup's ``proven_at``; one that finds a difference takes it
-    away. A partial one restores ``tables``, or some that are chosen by chance, and proves these only. After any
-    exception the row says failed and why, and nothing is left of the place.
+    away. A partial one restores ``tables``, or some that are chosen by chance, and proves these only. The place is a
+    throw-away one on this machine, or a throw-away database on the server of the registered ``server``. After any
+    exception the row says failed and why, and nothing is left of the place, see ``lent_place``.
     """
     if backup.scope == DATA:
         raise Refused(
@@ -50,7 +54,7 @@ def drill_backup(
         )
     chosen = _chosen(backup, kind, tuple(tables))
     row = Drill.objects.create(backup=backup, job=job, kind=kind, tables=list(chosen), started_at=timezone.now())
-    drilling = _Drilling(backup=backup, engine=backup.database.adapter, tables=chosen, progress=progress)
+    drilling = _Drilling(row=row, engine=backup.database.adapter, server=server, progress=progress, job=job)
     try:
         with spool(job) as folder:
             drilling.run(folder)
@@ -61,20 +65,22 @@ def drill_backup(
 
 
 def discard_unfinished(job: Job) -> None:
-    """Say of the drill of a job that died that it failed; its place went with the spool."""
+    """Say of the drill of a job that died that it failed; its place went with the spool, or goes now."""
     for row in Drill.objects.filter(job=job, state=DrillState.RUNNING):
         row.checks = [_check(Text("Drill"), Verdict.UNKNOWN, Text("The worker that did this drill has died."))]
         _close(row, DrillState.FAILED)
+    remove_scratch(job)
 
 
 @dataclass(kw_only=True)
 class _Drilling:
     """One drill on its way; what it has found so far survives its failure."""
 
-    backup: Backup
+    row: Drill
     engine: Engine
-    tables: tuple[str, ...]
+    server: Database | None
     progress: Progress
+    job: Job | None
     place: str = ""
     restore_seconds: float | None = None
     uncounted: int = 0
@@ -88,10 +94,9 @@ class _Drilling:
         archive.mkdir()
         manifest = self._unpack(archive)
         unpacked = time.monotonic() - begun
-        with self.engine.scratch(
-            origin=manifest.origin, client_version=manifest.client_version, spool=folder, progress=self.progress
-        ) as target:
+        with self._scratch(folder, archive, manifest) as target:
             self.place = str(target.address)[:300]
+            Drill.objects.filter(pk=self.row.pk).update(place=self.place)
             begun = time.monotonic()
             lines = self._restore(target, archive, manifest)
             self.restore_seconds = round(unpacked + time.monotonic() - begun, 2)
@@ -99,6 +104,34 @@ class _Drilling:
             self._compare_content(target, archive, manifest)
             self._ask_assertions(target, manifest)
             self._examine(target)
+
+    @property
+    def backup(self) -> Backup:
+        return self.row.backup
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return tuple(self.row.tables)
+
+    def _scratch(self, folder: Path, archive: Path, manifest: Manifest) -> AbstractContextManager[Any]:
+        if self.server is None:
+            return self.engine.scratch(
+                origin=manifest.origin, client_version=manifest.client_version, spool=folder, progress=self.progress
+            )
+        require_place(self.backup, self.server)
+        self._note_place(self.server, manifest)
+        return lent_place(
+            server=self.server, row=self.row, archive=archive, manifest=manifest, progress=self.progress, job=self.job
+        )
+
+    def _note_place(self, server: Database, manifest: Manifest) -> None:
+        size = int(manifest.origin.get("size_bytes") or 0) // 1_000_000 + 1
+        sentence = Text("How much is free there cannot be seen from here; about {size} MB are needed.", size=size)
+        self._note(Text("Space at the chosen server"), Verdict.SKIPPED, sentence)
+        if is_own(self.backup, server):
+            own = Text("It is the server of the database itself: the drill costs it load and disk.")
+            self._note(Text("Chosen server"), Verdict.WARNING, own)
+            self.progress.log(own, level="warning")
 
     def _unpack(self, archive: Path) -> Manifest:
         manifest = unpack(self.backup, archive, self.progress)

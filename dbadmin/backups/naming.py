@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import PurePath
 
 from django.utils import timezone
 
 from dbadmin.choices import RestoreState
-from dbadmin.models import Backup, Database, Restore
+from dbadmin.models import Backup, Database, Drill, Restore
+
+DRILL = "dbadmin_drill_"
 
 
 def original_name(database: Database) -> PurePath:
@@ -24,3 +27,8 @@ def proposed_name(backup: Backup) -> str:
     earlier = Restore.objects.filter(backup__database=backup.database, target__contains=stem)
     count = earlier.exclude(state=RestoreState.FAILED).count()
     return f"{stem}_{count + 1}{original.suffix}" if count else f"{stem}{original.suffix}"
+
+
+def drill_name(row: Drill) -> str:
+    """Return what the database of a drill is called; no other dbadmin at the same server takes the same name."""
+    return f"{DRILL}{row.pk}_{secrets.token_hex(4)}"

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from dbadmin import audit
-from dbadmin.backups import spool, undo, uploads
+from dbadmin.backups import drill_places, spool, undo, uploads
 from dbadmin.choices import JobKind, JobState
 from dbadmin.exceptions import Refused
 from dbadmin.jobs import bell, workers
@@ -36,6 +36,7 @@ def tick(now: datetime) -> list[Job]:
     """Reap, ask for what is due, clear away; return the jobs that were made."""
     reap(now)
     undo.settle_unfinished()
+    drill_places.remove_left_over()
     undo.forget_ways_back(now)
     made = evaluate(now)
     made += [job for kind in EVERY for job in ask_for_due(kind, now)]

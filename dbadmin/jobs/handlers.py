@@ -107,11 +107,15 @@ def verify(job: Job, progress: Progress) -> Text:
 
 
 def drill(job: Job, progress: Progress) -> Text:
-    """Parameters: ``backup`` (id), ``kind`` (full), ``tables`` (names, for a partial drill; some by chance)."""
+    """Parameters: ``backup`` (id), ``kind`` (full), ``tables`` (names, for a partial drill; some by chance).
+
+    ``on``: the slug of a database on whose server it takes place; a throw-away place on this machine without.
+    """
     row = drill_backup(
         backup=_readable(job),
         kind=job.params.get("kind", DrillKind.FULL),
         tables=job.params.get("tables", ()),
+        server=_server(job.params.get("on")),
         progress=progress,
         job=job,
     )

@@ -37,7 +37,7 @@ class Job(models.Model):
     ``params`` are what was asked for, and under ``TRACES`` what the work has begun, so that it can be cleaned up.
     """
 
-    TRACES = ("key", "creating", "storing")
+    TRACES = ("key", "creating", "storing", "scratch")
 
     kind = models.CharField(_("kind"), max_length=20, choices=JobKind)
     state = models.CharField(_("state"), max_length=20, choices=JobState, default=JobState.QUEUED)
@@ -125,6 +125,11 @@ class Job(models.Model):
     def note(self, **traces: Any) -> None:
         """Remember in ``params`` what is being made, before it is made."""
         self.params = self.params | traces
+        self.save(update_fields=["params"])
+
+    def forget(self, trace: str) -> None:
+        """What was noted under ``trace`` is not there any more."""
+        self.params = {name: value for name, value in self.params.items() if name != trace}
         self.save(update_fields=["params"])
 
     def require_held(self) -> None:

@@ -40,6 +40,7 @@ class PostgreSQLConnection:
 
     libpq: further parameters of LIBPQ_VARIABLES. options: server settings of each session, such as statement_timeout.
     maintenance: a database to connect to while ``dbname`` does not exist yet.
+    guest: a throw-away database on a server that is not ours: nobody else is let into it.
     """
 
     host: str = "localhost"
@@ -53,6 +54,7 @@ class PostgreSQLConnection:
     options: Mapping[str, str] = field(default_factory=dict)
     pool_size: int = POOL_SIZE
     maintenance: str = ""
+    guest: bool = False
 
     @property
     def address(self) -> str:

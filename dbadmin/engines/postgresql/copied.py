@@ -1,7 +1,8 @@
 """The rows of a restored copy, hashed as pg_dump would have written them, without writing them anywhere.
 
-The copy's server is ours and on this machine: it writes each table into a named pipe (``COPY … TO 'file'``), which is
-read and hashed here. That spares a second dump its protocol, its compression and its files.
+A server that is ours and on this machine writes each table into a named pipe (``COPY … TO 'file'``), which is read and
+hashed here. That spares a second dump its protocol, its compression and its files. Any other server sends the rows
+through our session.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import fcntl
 import hashlib
 import os
 import select
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +46,8 @@ SETTINGS = {
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }
+# Of a session, what COPY reads and what tells to stop: the SHA-256 of the rows.
+Hashing = Callable[[Session, str, Event], str]
 PIPE_BYTES = CHUNK = 1 << 20
 POLL_SECONDS = 0.1
 GONE = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName)
@@ -58,7 +61,7 @@ JOIN pg_class c ON c.oid = each.table_oid WHERE each.condition <> ''
 def hash_rows(
     target: PostgreSQLConnection, entries: Sequence[Entry], *, output: Mapping[str, str], progress: Progress
 ) -> dict[str, str]:
-    """Return qualified table -> SHA-256 of its rows in ``target``, a database of a scratch server.
+    """Return qualified table -> SHA-256 of its rows in ``target``, a scratch database.
 
     ``entries``: the tables' entries in the original's table of contents, the largest first; ``output``: the settings
     of the server in which their rows were written. A table that the copy does not have is left out.
@@ -125,30 +128,36 @@ class Tables:
 
 
 def _lane(target: PostgreSQLConnection, number: int, tables: Tables) -> dict[str, str]:
-    """Take table after table through one session and one pipe."""
+    """Take table after table through one session."""
     found = {}
+    way = contextlib.nullcontext(_hash_sent) if target.guest else _pipe(target, number)
+    with way as hashed, connect(target) as session, sentences(target):
+        session.execute("SELECT set_config('client_encoding', current_setting('server_encoding'), false)")
+        conditions: dict[str, str] = dict(session.execute(_CONDITIONS).fetchall())
+        with contextlib.suppress(Empty):
+            while not tables.stop.is_set():
+                entry = tables.waiting.get_nowait()
+                with contextlib.suppress(*GONE):
+                    source = _source(entry, conditions)
+                    found[qualified(entry.schema, entry.name)] = hashed(session, source, tables.stop)
+                tables.read.put(entry)
+    return found
+
+
+@contextlib.contextmanager
+def _pipe(target: PostgreSQLConnection, number: int) -> Iterator[Hashing]:
+    """Give what hashes rows that the server writes into a pipe."""
     # The folder of the socket is the server's and ours, and goes with the scratch server, also after kill -9.
     pipe = Path(target.host) / f"rows-{number}"
     os.mkfifo(pipe, 0o600)
     pipe.chmod(0o622)  # whoever the server runs as writes, we read
     try:
-        with connect(target) as session, sentences(target):
-            session.execute("SELECT set_config('client_encoding', current_setting('server_encoding'), false)")
-            conditions: dict[str, str] = dict(session.execute(_CONDITIONS).fetchall())
-            with contextlib.suppress(Empty):
-                while not tables.stop.is_set():
-                    entry = tables.waiting.get_nowait()
-                    with contextlib.suppress(*GONE):
-                        found[qualified(entry.schema, entry.name)] = _hash_table(
-                            session, _statement(entry, conditions, pipe), pipe, tables.stop
-                        )
-                    tables.read.put(entry)
+        yield lambda session, source, stop: _hash_written(session, source, stop, pipe=pipe)
     finally:
         pipe.unlink()
-    return found
 
 
-def _statement(entry: Entry, conditions: Mapping[str, str], pipe: Path) -> str:
+def _source(entry: Entry, conditions: Mapping[str, str]) -> str:
     """Turn the ``COPY … FROM stdin`` of the dump into what reads the same columns in the same order.
 
     Of the configuration tables of extensions pg_dump writes only the rows that their condition wants.
@@ -157,10 +166,29 @@ def _statement(entry: Entry, conditions: Mapping[str, str], pipe: Path) -> str:
     table, _space, columns = source.partition(" (")
     if condition := conditions.get(table):
         source = f"(SELECT {columns.removesuffix(')') or '*'} FROM {table} {condition})"  # noqa: S608
-    return f"COPY {source} TO {sql.Literal(str(pipe)).as_string()}"
+    return source
 
 
-def _hash_table(session: Session, statement: str, pipe: Path, stop: Event) -> str:
+def _hash_sent(session: Session, source: str, stop: Event) -> str:
+    digest = hashlib.sha256()
+
+    def read() -> None:
+        with session.cursor() as cursor, cursor.copy(f"COPY {source} TO STDOUT".encode()) as rows:
+            for row in rows:
+                digest.update(row)
+
+    with background(session, read) as copying:
+        while copying.is_alive():
+            if stop.is_set():
+                raise Cancelled
+            copying.join(POLL_SECONDS)
+        copying.check()
+    digest.update(END_OF_ROWS)
+    return digest.hexdigest()
+
+
+def _hash_written(session: Session, source: str, stop: Event, *, pipe: Path) -> str:
+    statement = f"COPY {source} TO {sql.Literal(str(pipe)).as_string()}"
     digest = hashlib.sha256()
     with background(session, lambda: session.execute(statement.encode())) as copying:
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 
+import psycopg
+
 from dbadmin.engines.base import Examination
 from dbadmin.engines.postgresql.clients import find_clients, parallel_jobs
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
@@ -28,9 +30,22 @@ def examine_server(target: PostgreSQLConnection, progress: Progress) -> tuple[Ex
         (each.program("pg_amcheck") for each in find_clients() if each.major >= max(major, OLDEST_MAJOR) and
          os.access(each.program("pg_amcheck"), os.X_OK)), "")  # fmt: skip
     if major < OLDEST_MAJOR or not program or not has_extension:
-        return (_answer("skipped", Text("pg_amcheck or the extension amcheck is not on this machine.")),)
+        reason = Text("pg_amcheck is not on this machine, or the extension amcheck not on the server.")
+        return (_answer("skipped", reason),)
+    if target.guest and not _may_add_amcheck(target):
+        return (_answer("skipped", Text("{user} may not add the extension amcheck there.", user=target.user)),)
     progress.phase(Text("Checking tables and indexes"))
     return (_checked(target, program, progress),)
+
+
+def _may_add_amcheck(target: PostgreSQLConnection) -> bool:
+    """Try it: some roles that are no superusers may, where whoever runs the server allows that."""
+    with connect(target) as session, sentences(target):
+        try:
+            session.execute("CREATE EXTENSION IF NOT EXISTS amcheck")
+        except psycopg.errors.InsufficientPrivilege:
+            return False
+    return True
 
 
 def _checked(target: PostgreSQLConnection, program: str, progress: Progress) -> Examination:

@@ -49,7 +49,8 @@ def restore_database(
 ) -> tuple[ReportLine, ...]:
     """Create ``target`` of ``spool/dump``. An error of any statement fails the whole and removes the database."""
     _check_scope(scope)
-    client = _fitting_client(target, origin, client_version)
+    with beside(target) as session:
+        client = fitting_client(session.info.server_version // 10000, origin, client_version)
     listing = _listing(client, spool)
     progress.phase(Text("Creating the database"))
     lines = create_database(target, origin, keep_owners=options.keep_owners)
@@ -102,9 +103,8 @@ def _check_scope(scope: str) -> None:
         )
 
 
-def _fitting_client(target: PostgreSQLConnection, origin: Mapping[str, Any], client_version: str) -> ClientSet:
-    with beside(target) as session:
-        server = session.info.server_version // 10000
+def fitting_client(server: int, origin: Mapping[str, Any], client_version: str) -> ClientSet:
+    """Return the client that restores the dump into a server of that version; ``Refused`` when it is too old."""
     dumped = version_major(str(origin.get("server_version", "")))
     if dumped > server:
         raise Refused(

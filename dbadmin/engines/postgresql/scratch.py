@@ -72,8 +72,11 @@ def scratch_server(
 
 
 def as_reader(target: PostgreSQLConnection) -> PostgreSQLConnection:
-    """Return the connection of the role that may read every row of the scratch server, and no file."""
-    return replace(target, user=READER)
+    """Return the connection of the role that may read every row of the scratch server, and no file.
+
+    On a server that is not ours no role is made: it is the role that restored.
+    """
+    return target if target.guest else replace(target, user=READER)
 
 
 def sweep(spool: Path) -> None:

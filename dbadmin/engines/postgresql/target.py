@@ -14,7 +14,7 @@ from psycopg import sql
 from dbadmin.engines.base import ReportLine
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
 from dbadmin.engines.postgresql.diagnosis import MAINTENANCE
-from dbadmin.engines.postgresql.sessions import Session, connect, sentences, words
+from dbadmin.engines.postgresql.sessions import Session, close_pool, connect, sentences, words
 from dbadmin.exceptions import ConnectionFailed, DatabaseError, Refused, ValidationFailed
 from dbadmin.text import Text
 
@@ -76,7 +76,10 @@ def create_database(target: PostgreSQLConnection, origin: Mapping[str, Any], *, 
         check_roles(session, origin, keep_owners=keep_owners)
         owner = str(origin.get("owner") or "") if keep_owners else ""
         try:
-            return _create(session, target.dbname, origin, owner)
+            lines = _create(session, target, origin, owner)
+            if target.guest:
+                _close_to_others(session, target.dbname)
+            return lines
         except psycopg.errors.DuplicateDatabase as error:
             raise already_exists(target) from error
         except psycopg.errors.InsufficientPrivilege as error:
@@ -92,13 +95,19 @@ def create_database(target: PostgreSQLConnection, origin: Mapping[str, Any], *, 
 
 
 def finish_database(target: PostgreSQLConnection, origin: Mapping[str, Any], *, keep_owners: bool) -> list[ReportLine]:
-    """Apply comment, settings, privileges and connection limit; return a warning for each that could not be."""
+    """Apply comment, settings, privileges and connection limit; return a warning for each that could not be.
+
+    Of a guest only the settings: nobody else is let in.
+    """
+    if target.guest:
+        origin = {"settings": origin.get("settings", ())}
     with connect(target) as session, sentences(target):
         return list(_finish(session, target.dbname, origin, keep_owners=keep_owners))
 
 
 def drop_database(target: PostgreSQLConnection) -> None:
     """Drop it with everybody's sessions in it; nothing happens when it is not there."""
+    close_pool(target)
     with beside(target) as session:
         name = sql.Identifier(target.dbname)
         try:
@@ -114,11 +123,15 @@ def settings_statements(name: str, settings: Iterable[Sequence[str]]) -> Iterato
         yield _setting(sql.Identifier(name), role, setting)
 
 
+def missing_roles(session: Session, needed: Iterable[str]) -> list[str]:
+    """Return those of the roles that are not on the server."""
+    there = {name for (name,) in session.execute("SELECT rolname FROM pg_roles")}
+    return sorted(set(needed) - there)
+
+
 def check_roles(session: Session, origin: Mapping[str, Any], *, keep_owners: bool) -> None:
     """Refuse when roles that the dump names are not on the server."""
-    needed = set(origin.get("roles", ())) if keep_owners else set(origin.get("policy_roles", ()))
-    there = {name for (name,) in session.execute("SELECT rolname FROM pg_roles")}
-    if missing := sorted(needed - there):
+    if missing := missing_roles(session, origin.get("roles" if keep_owners else "policy_roles", ())):
         raise Refused(
             Text("The server lacks roles that the backup names: {roles}.", roles=", ".join(missing)),
             Text("Create them (globals.sql in the archive has the commands), or restore without owners.")
@@ -141,10 +154,12 @@ def _exists(session: Session, name: str) -> bool:
     return session.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None
 
 
-def _create(session: Session, name: str, origin: Mapping[str, Any], owner: str) -> list[ReportLine]:
+def _create(session: Session, target: PostgreSQLConnection, origin: Mapping[str, Any], owner: str) -> list[ReportLine]:
     begin = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {}").format(
-        sql.Identifier(name), sql.Literal(origin.get("encoding") or "UTF8")
+        sql.Identifier(target.dbname), sql.Literal(origin.get("encoding") or "UTF8")
     )
+    if target.guest:
+        begin += sql.SQL(" ALLOW_CONNECTIONS false")
     if owner:
         begin += sql.SQL(" OWNER {}").format(sql.Identifier(owner))
     try:
@@ -157,6 +172,16 @@ def _create(session: Session, name: str, origin: Mapping[str, Any], owner: str) 
     ) as error:
         return [_create_with_c(session, begin, origin, reason=words(error))]
     return []
+
+
+def _close_to_others(session: Session, name: str) -> None:
+    """A new database is open to everybody, so nobody was allowed in until now."""
+    for statement in (
+        "COMMENT ON DATABASE {} IS 'Made by dbadmin for a drill, which removes it'",
+        "REVOKE ALL ON DATABASE {} FROM PUBLIC",
+        "ALTER DATABASE {} ALLOW_CONNECTIONS true",
+    ):
+        session.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
 def _create_with_c(session: Session, begin: sql.Composed, origin: Mapping[str, Any], *, reason: str) -> ReportLine:

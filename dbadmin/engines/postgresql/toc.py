@@ -21,6 +21,7 @@ class Entry:
     """An object of a dump. ``file``: where its rows are, without the ending of the compression; mostly empty.
 
     definition: the SQL that makes it. copy: the statement that its rows belong to.
+    owner: a role; empty of what has none.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Entry:
     needs: tuple[int, ...]
     definition: str = ""
     copy: str = ""
+    owner: str = ""
 
 
 def read_toc(folder: Path) -> tuple[Entry, ...]:
@@ -112,13 +114,14 @@ class _Reader:
             self._string()
         if self._version >= _RELATION_KINDS:
             self._number()
-        self._string()  # owner
+        owner = self._string()
         self._string()  # once: with oids
         needs = tuple(self._needs())
         file = self._string()
         return Entry(
-            number=number, kind=kind, schema=schema, name=name, file=file, needs=needs, definition=definition, copy=copy
-        )
+            number=number, kind=kind, schema=schema, name=name, file=file, needs=needs, definition=definition,
+            copy=copy, owner=owner,
+        )  # fmt: skip
 
     def _needs(self) -> list[int]:
         found = []

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from dbadmin import audit
+from dbadmin.backups.drill_places import require_place
 from dbadmin.choices import AssertionKind, DrillKind, DrillState, JobKind, Scope
 from dbadmin.exceptions import UsageError
 from dbadmin.facts import Difference
@@ -17,6 +18,7 @@ from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand, fin
 from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import job_row, require
+from dbadmin.management.values import finite, whole
 from dbadmin.models import Assertion, Backup, Drill, Job
 from dbadmin.text import Text
 
@@ -44,6 +46,11 @@ class Command(VerbCommand):
         kind.add_argument("--full", dest="kind", action="store_const", const=DrillKind.FULL.value, help="default")
         kind.add_argument("--partial", dest="kind", action="store_const", const=DrillKind.PARTIAL.value)
         parser.add_argument("--tables", default="", metavar="A,B", help="of a partial drill; some by chance without")
+        parser.add_argument(
+            "--on",
+            metavar="SLUG",
+            help="in a throw-away database on the server of this PostgreSQL database; default: a server of its own",
+        )
         parser.set_defaults(kind=None)
         add_key_file(parser)
 
@@ -53,6 +60,10 @@ class Command(VerbCommand):
         tables = [name.strip() for name in options["tables"].split(",") if name.strip()]
         kind = options["kind"] or (DrillKind.PARTIAL if tables else DrillKind.FULL).value
         params = {"backup": backup.pk, "kind": kind} | ({"tables": tables} if tables else {})
+        if options["on"]:
+            server = find_database(options["on"])
+            require_place(backup, server)
+            params["on"] = server.slug
         job = work_on(
             JobKind.DRILL,
             backup.database,
@@ -72,7 +83,7 @@ class Command(VerbCommand):
     def add_history(self, parser: ArgumentParser) -> None:
         """Add filters."""
         parser.add_argument("--database", metavar="SLUG")
-        parser.add_argument("--limit", type=int, default=50, help="default: %(default)s")
+        parser.add_argument("--limit", type=whole(1), default=50, help="default: %(default)s")
 
     def do_history(self, options: dict[str, Any]) -> Outcome:
         """List the newest."""
@@ -102,9 +113,9 @@ class Command(VerbCommand):
         parser.add_argument("name")
         parser.add_argument("kind", choices=AssertionKind.values)
         parser.add_argument("sql", help="one SELECT that returns one value")
-        parser.add_argument("--max-age-hours", type=float, help="of a freshness")
-        parser.add_argument("--minimum", type=float, help="of a count")
-        parser.add_argument("--maximum", type=float, help="of a count")
+        parser.add_argument("--max-age-hours", type=finite, help="of a freshness")
+        parser.add_argument("--minimum", type=finite, help="of a count")
+        parser.add_argument("--maximum", type=finite, help="of a count")
         parser.add_argument("--expected", default="", help="of a value")
         parser.add_argument("--time-zone", default="UTC", help="of times stored without one; default: %(default)s")
 
@@ -148,6 +159,7 @@ def drill_row(row: Drill) -> dict[str, Any]:
         "kind": row.kind,
         "state": row.state,
         "tables": row.tables,
+        "place": row.place,
         "started_at": row.started_at,
         "finished_at": row.finished_at,
         "restore_seconds": row.restore_seconds,
