@@ -9,13 +9,15 @@ from datetime import datetime
 from typing import Any
 
 from dbadmin.archives import sound
-from dbadmin.exceptions import CorruptArchive
+from dbadmin.exceptions import CorruptArchive, ValidationFailed
 from dbadmin.facts import Facts
 from dbadmin.text import Text
 
 FORMAT = 1
 ARCHIVE_NAME = "backup.tar"
 MANIFEST_NAME = "manifest.json"
+# Half a million files, or tables: nothing larger is read into memory, whoever wrote it.
+LARGEST = 128_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +54,22 @@ class Manifest:
     format: int = FORMAT
 
     def to_bytes(self) -> bytes:
-        """Return the JSON document as it is stored: indented, Japanese unescaped, UTF-8."""
+        """Return the JSON document as it is stored: indented, Japanese unescaped, UTF-8.
+
+        ``ValidationFailed`` when it is larger than what would be read again.
+        """
         document = asdict(self) | {
             "facts": self.facts.to_json(),
             "started_at": self.started_at.isoformat(),
             "finished_at": self.finished_at.isoformat(),
         }
-        return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True).encode()
+        content = json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True).encode()
+        if len(content) > LARGEST:
+            raise ValidationFailed(
+                Text("The manifest would be larger than {most} MB.", most=LARGEST // 1_000_000),
+                Text("There are too many files or tables for one backup: register them as several sets or databases."),
+            )
+        return content
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Manifest:

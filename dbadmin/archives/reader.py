@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME, Manifest
+from dbadmin.archives.manifest import ARCHIVE_NAME, LARGEST, MANIFEST_NAME, Manifest
 from dbadmin.archives.sound import is_inside
 from dbadmin.exceptions import CorruptArchive, Refused
 from dbadmin.progress import Progress
@@ -19,8 +19,20 @@ from dbadmin.text import Text
 
 
 def read_manifest(storage: Storage, prefix: str) -> Manifest:
-    """Return the manifest stored beside the archive; ``StorageError`` or ``CorruptArchive`` when it is none."""
-    return Manifest.from_bytes(b"".join(storage.open(f"{prefix}/{MANIFEST_NAME}")))
+    """Return the manifest stored beside the archive; ``StorageError`` or ``CorruptArchive`` when it is none.
+
+    No more of it is read than a manifest can have: whoever can write into the storage could put anything there.
+    """
+    content = bytearray()
+    for chunk in storage.open(f"{prefix}/{MANIFEST_NAME}"):
+        content += chunk
+        if len(content) > LARGEST:
+            raise CorruptArchive(
+                Text("“{key}” is larger than {most} MB; no manifest is.",
+                     key=f"{prefix}/{MANIFEST_NAME}", most=LARGEST // 1_000_000),
+                Text("Somebody put something else in its place. Restore another backup, and look at who may write there."),
+            )  # fmt: skip
+    return Manifest.from_bytes(bytes(content))
 
 
 def verify(storage: Storage, prefix: str, manifest: Manifest, progress: Progress) -> None:

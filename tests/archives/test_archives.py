@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from dbadmin.archives.manifest import Manifest, Member
 from dbadmin.archives.reader import read_manifest, unpack, verify
 from dbadmin.archives.writer import ArchiveWriter
-from dbadmin.exceptions import CorruptArchive
+from dbadmin.exceptions import CorruptArchive, ValidationFailed
 from dbadmin.facts import Facts
 from dbadmin.progress import Silent
 from dbadmin.storages.local import LocalStorage
@@ -166,3 +167,29 @@ def test_a_manifest_that_nobody_wrote_in_earnest_is_a_sentence(change: dict[str,
 def test_a_manifest_without_an_end_is_a_sentence() -> None:
     with pytest.raises(CorruptArchive):
         Manifest.from_bytes(b"[" * 100_000)
+
+
+class Counted:
+    """A storage whose every object goes on for ever."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def open(self, key: str, *, offset: int = 0) -> Iterator[bytes]:
+        while True:
+            self.read += 1_000_000
+            yield b" " * 1_000_000
+
+
+def test_a_manifest_of_a_hostile_bucket_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dbadmin.archives.reader.LARGEST", 3_000_000)
+    endless = Counted()
+    with pytest.raises(CorruptArchive, match="larger than 3 MB"):
+        read_manifest(endless, "db/one")  # type: ignore[arg-type]
+    assert endless.read == 4_000_000
+
+
+def test_a_manifest_that_could_not_be_read_again_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dbadmin.archives.manifest.LARGEST", 100)
+    with pytest.raises(ValidationFailed, match="several sets"):
+        plain().to_bytes()
