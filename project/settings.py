@@ -169,6 +169,9 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "filters": {"expected": {"()": "project.logging.Expected"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}},
+    # At the loggers, whatever handler takes their records: pages that are refused or not there are a line each.
+    "loggers": {name: {"filters": ["expected"]} for name in ("django.request", "django.security.csrf")},
     "root": {"handlers": ["stderr"], "level": log_level(env, "LOG_LEVEL")},
 }

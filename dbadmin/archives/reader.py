@@ -30,7 +30,7 @@ def read_manifest(storage: Storage, prefix: str) -> Manifest:
             raise CorruptArchive(
                 Text("“{key}” is larger than {most} MB; no manifest is.",
                      key=f"{prefix}/{MANIFEST_NAME}", most=LARGEST // 1_000_000),
-                Text("Somebody put something else in its place. Restore another backup, and look at who may write there."),
+                Text("Somebody put something else in its place. Restore another backup; see who may write there."),
             )  # fmt: skip
     return Manifest.from_bytes(bytes(content))
 
