@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -9,11 +10,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim
+from django.utils.translation import gettext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbadmin.exceptions import ValidationFailed
+from dbadmin.text import set_translator
 from dbadmin.timetable import TEMPLATES, Timetable, from_simple, to_simple, zones
+from dbadmin.timetable.fields import fields
 
 BERLIN, NEW_YORK, TOKYO = "Europe/Berlin", "America/New_York", "Asia/Tokyo"
 SPRING = {BERLIN: datetime(2026, 3, 29, 1, tzinfo=UTC), NEW_YORK: datetime(2026, 3, 8, 7, tzinfo=UTC)}
@@ -140,12 +144,69 @@ def test_of_too_many_moments_the_newest_are_named_and_the_others_counted() -> No
         ("0 5 15 * *", "On day 15 of each month at 05:00"),
         ("0 5 L * *", "On the last day of each month at 05:00"),
         ("@daily", "Every day at 00:00"),
-        ("*/7 * * * *", "Every seventh minute of every hour"),
-        ("0 2 * * SUN#1", "At 02:00 on the first Sunday of the month"),
+        ("0 2 * * SUN#1", "On the first Sunday of the month: at 02:00"),
+        ("0 2 * * 7L,1#3", "On the third Monday of the month and the last Sunday of the month: at 02:00"),
+        ("0 2 * * 2,4,6", "Tuesdays, Thursdays and Saturdays at 02:00"),
+        ("0 2 * 4 5-7", "In April, on Fridays to Sundays: at 02:00"),
+        ("*/20 9-17 * * MON-FRI", "On Mondays to Fridays: every 20 minutes within 09:00–17:59"),
+        ("30 23 L 3,6,9,12 *", "In March, June, September and December, on the last day of the month: at 23:30"),
+        (
+            "0 0 LW 10-12 *",
+            "In October to December, on the last day of the month that is no Saturday or Sunday: at 00:00",
+        ),
+        ("0 0 1-7 * SUN", "On days 1–7 of the month and also on Sundays: at 00:00"),
+        ("0 0 */10 * MON", "On days 1, 11, 21, 31 of the month, but only where these are Mondays: at 00:00"),
+        ("0 0 1-31 * FRI", "Every day: at 00:00"),
+        ("0 0 */31 2 *", "In February, on day 1 of the month: at 00:00"),
+        ("0 */5 * * *", "Every day: at 00:00, 05:00, 10:00, 15:00, 20:00"),
+        ("0 */6 * 2 *", "In February, every day: every 6 hours at minute 0"),
+        ("*/25 * * * *", "Every day: at minutes 0, 25, 50 of every hour"),
+        ("3-50 22,23 * * 1", "On Mondays: at minutes 3–50 of every hour within 22:00–23:59"),
+        ("15 8-22 * * *", "Every day: at minute 15 of every hour within 08:00–22:59"),
+        ("* 3 * * *", "Every day: every minute within 03:00–03:59"),
     ],
 )
 def test_it_is_said_as_a_person_would(expression: str, words: str) -> None:
     assert str(Timetable(expression).sentence) == words
+
+
+@pytest.mark.parametrize("expression", ["17 3 */2 * *", "*/7 */2 * * *", "1-59/2 * * * *"])
+def test_what_takes_too_many_words_is_shown_as_it_is(expression: str) -> None:
+    assert str(Timetable(expression).sentence) == expression
+
+
+def test_every_part_of_a_sentence_can_be_translated() -> None:
+    set_translator(lambda message: message.upper() if "{" not in message else message)
+    try:
+        said = str(Timetable("0 2 LW 1 5,1#2").sentence)
+    finally:
+        set_translator(gettext)
+    assert "FRIDAYS" in said
+    assert "MONDAY" in said
+    assert "JANUARY" in said
+    assert "SATURDAY OR SUNDAY" in said
+
+
+def test_two_that_are_said_alike_mean_the_same() -> None:
+    chance = random.Random(7)
+    parts = (
+        ["*", "0", "*/15", "*/7", "5,35", "0-2", "0-29", "5-59/10"],
+        ["*", "3", "*/6", "*/5", "1-4", "9-17", "0-23", "3,4,22"],
+        ["*", "1", "1-31", "*/10", "L", "LW", "1-7", "1,2", "1,3,L", "29"],
+        ["*", "2", "1-12", "10-12", "3,6"],
+        ["*", "0", "7", "MON-FRI", "SUN#1", "5L", "1,2,5", "0-7", "MON,1#3"],
+    )
+    told: dict[str, object] = {}
+    for _each in range(1500):
+        with suppress(ValidationFailed):
+            table = Timetable(" ".join(chance.choice(part) for part in parts))
+            assert told.setdefault(str(table.sentence), meaning(table)) == meaning(table), table
+
+
+def meaning(table: Timetable) -> object:
+    cron = fields(table.expression)
+    days = [datetime(2028, 1, 1).date() + timedelta(days=day) for day in range(366)]
+    return cron.minutes, cron.hours, [day for day in days if day.month in cron.months and cron.match_day(day)]
 
 
 @given(expression=expressions)

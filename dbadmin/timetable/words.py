@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Literal
-
-from cronsim.explain import explain
 
 from dbadmin.exceptions import ValidationFailed
 from dbadmin.text import Text, verbatim
-from dbadmin.timetable.fields import plain
+from dbadmin.timetable.fields import fields, plain
+from dbadmin.timetable.phrases import HOURS, MINUTES, WEEKDAYS, listed, phrase
 
 Every = Literal["hour", "day", "week", "month"]
 LAST_DAY = "L"
 MOST_TIMES = 4
-MINUTES, HOURS, DAYS = 60, 24, 31
-WEEKDAYS = (
-    Text("Sundays"),
-    Text("Mondays"),
-    Text("Tuesdays"),
-    Text("Wednesdays"),
-    Text("Thursdays"),
-    Text("Fridays"),
-    Text("Saturdays"),
-)
 SYMBOLS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
@@ -110,19 +98,14 @@ def to_simple(expression: str) -> Simple | None:
 
 
 def sentence(expression: str) -> Text:
-    """Say when; in English words of cronsim where the expression is none of the usual ones."""
+    """Say when; the expression itself where that takes more words than anybody reads."""
     minute, hour, day, month, weekday = plain(expression).split()
     said = None
     if (day, month, weekday) == ("*", "*", "*"):
         said = _through_the_day(minute, hour)
     if said is None and month == "*" and (times := _times(minute, hour)):
         said = _on_days(day, weekday, times)
-    if said is not None:
-        return said
-    try:
-        return verbatim(explain(expression))
-    except (ValueError, AssertionError, IndexError, KeyError, NotImplementedError):
-        return verbatim(expression)
+    return said or phrase(fields(plain(expression))) or verbatim(plain(expression))
 
 
 def _through_the_day(minute: str, hour: str) -> Text | None:
@@ -161,11 +144,7 @@ def _on_weekdays(field: str, times: str) -> Text | None:
     if None in numbers:
         return None
     names = [WEEKDAYS[number] for number in dict.fromkeys(numbers) if number is not None]
-    return Text("{days} at {times}", days=_listed(names), times=times)
-
-
-def _listed(names: Sequence[Text]) -> Text:
-    return reduce(lambda before, name: Text("{before} and {name}", before=before, name=name), names)
+    return Text("{days} at {times}", days=listed(names), times=times)
 
 
 def _times(minute: str, hour: str) -> str:
