@@ -18,11 +18,15 @@ from dbadmin.administration import Recorded
 from dbadmin.models import (
     Application,
     AppliedMigration,
+    Assertion,
     AuditEvent,
     Backup,
     CheckResult,
+    Comparison,
     Database,
+    Drill,
     Finding,
+    Import,
     Job,
     MigrationStatus,
     Restore,
@@ -118,6 +122,42 @@ class RestoreAdmin(LookOnly):
     list_display = ("backup", "target", "state", "started_at", "finished_at")
     list_filter = ("state",)
     list_select_related = ("backup",)
+
+
+@admin.register(Drill)
+class DrillAdmin(LookOnly):
+    """Drills."""
+
+    list_display = ("backup", "kind", "state", "started_at", "finished_at", "restore_seconds")
+    list_filter = ("state", "kind")
+    list_select_related = ("backup",)
+
+
+@admin.register(Assertion)
+class AssertionAdmin(LookOnly):
+    """What restored copies have to answer."""
+
+    list_display = ("database", "name", "kind")
+    list_filter = ("kind",)
+    list_select_related = ("database",)
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(LookOnly):
+    """Comparisons, without the keys and values of rows, which are for those who may restore."""
+
+    list_display = ("left", "right", "state", "content", "started_at", "finished_at")
+    list_filter = ("state",)
+    list_select_related = ("left", "right")
+    exclude = ("result",)
+
+
+@admin.register(Import)
+class ImportAdmin(LookOnly):
+    """Imports."""
+
+    list_display = ("file_name", "engine", "target", "state", "created_at", "finished_at")
+    list_filter = ("state",)
 
 
 @admin.register(Finding)
