@@ -43,7 +43,8 @@ def strip(days: Sequence[Day], label: str) -> SafeString:
     )
     width = max(1, len(days) * (BAR + GAP) - GAP)
     return format_html(
-        '<svg class="graph graph-strip" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>',
+        '<svg class="graph graph-strip" viewBox="0 0 {} {}" preserveAspectRatio="xMinYMid" role="img" '
+        'aria-label="{}">{}</svg>',
         width,
         HEIGHT,
         label,

@@ -15,7 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 WIDTH, HEIGHT = 760, 230
-LEFT, RIGHT, TOP, BOTTOM = 76, 16, 12, 26
+LEFT, RIGHT, TOP, BOTTOM = 8, 76, 12, 26  # labels at the right, where a narrow page begins to read
 CELL, PITCH = 11, 14
 GRID_LEFT, GRID_TOP = 30, 18
 TREND_WIDTH, TREND_HEIGHT = 160, 36
@@ -79,10 +79,9 @@ def _axes(scale: _Scale) -> SafeString:
     heights = [(scale.y(used), used) for used in range(0, scale.top + 1, scale.step)]
     rows = format_html_join(
         "",
-        '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>'
-        '<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>',
+        '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="tick" x="{}" y="{}">{}</text>',
         (
-            (LEFT, WIDTH - RIGHT, f"{y:.1f}", f"{y:.1f}", LEFT - 8, f"{y + 4:.1f}", filesizeformat(used))
+            (LEFT, WIDTH - RIGHT, f"{y:.1f}", f"{y:.1f}", WIDTH - RIGHT + 8, f"{y + 4:.1f}", filesizeformat(used))
             for y, used in heights
         ),
     )

@@ -98,11 +98,11 @@ class _Looking(Looking):
         drilled = Drill.objects.filter(backup__database=self.backup.database, restore_seconds__isnull=False).first()
         if drilled is not None:
             return ok(
-                Text("The last drill took {seconds} s to restore it.", seconds=round(drilled.restore_seconds or 0))
+                Text("The last drill took {seconds} s to restore it.", seconds=_seconds(drilled.restore_seconds or 0))
             )
         done = Restore.objects.filter(backup__database=self.backup.database, state=RestoreState.EXACT).first()
         if done is not None and done.finished_at is not None:
-            seconds = round((done.finished_at - done.started_at).total_seconds())
+            seconds = _seconds((done.finished_at - done.started_at).total_seconds())
             return ok(Text("The last restore took {seconds} s.", seconds=seconds))
         return Item(
             name=Text(""),
@@ -127,3 +127,8 @@ def _warning(message: Text, hint: Text) -> Item:
 
 def _shown(heads: dict[str, list[str]]) -> str:
     return ", ".join(f"{tool} {' '.join(found)}" for tool, found in sorted(heads.items())) or "–"
+
+
+def _seconds(measured: float) -> float:
+    """Return whole seconds, or tenths of what is over in a moment."""
+    return round(measured, 1 if measured < 10 else None)

@@ -78,5 +78,5 @@ class TablesForm(forms.Form):
         held = backup.measured().tables
         field = self.fields["tables"]
         assert isinstance(field, forms.MultipleChoiceField)
-        field.choices = [(name, f"{name} ({rows})") for name, rows in sorted(held.items())]
+        field.choices = [(name, f"{name} ({rows:,})") for name, rows in sorted(held.items())]
         field.widget.attrs["class"] = "form-check-input"

@@ -19,6 +19,16 @@ class RetentionForm(Styled, forms.ModelForm[Retention]):
     class Meta:
         model = Retention
         fields = ("name", *RULES, "minimum", "time_zone")
+        labels = {
+            "last": _("The newest (backups)"),
+            "within_days": _("All of the last (days)"),
+            "hourly": _("One of each hour, for (hours)"),
+            "daily": _("One of each day, for (days)"),
+            "weekly": _("One of each week, for (weeks)"),
+            "monthly": _("One of each month, for (months)"),
+            "yearly": _("One of each year, for (years)"),
+            "minimum": _("Never fewer than (backups)"),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -148,7 +148,7 @@ class DetailsForm(Styled, forms.ModelForm[Storage]):
         fields = (
             "name", "is_offsite", "keys", "retention", "quota", "bandwidth_kilobytes", "cost_per_gigabyte", "currency",
         )  # fmt: skip
-        widgets = {"keys": forms.CheckboxSelectMultiple}
+        widgets = {"keys": forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"})}
         help_texts = {"currency": gettext_lazy("Three letters, such as EUR or JPY.")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from dbadmin.backups.readiness import Readiness, assess
-from dbadmin.backups.statistics import Day, Statistics, calendar, gather, on_day
+from dbadmin.backups.statistics import Day, Rate, Statistics, Total, calendar, gather, on_day
 from dbadmin.backups.storage_use import LOOK_BACK, Use, uses
 from dbadmin.choices import Scope
 from dbadmin.forms.filters import MigrationFilter
@@ -41,6 +41,7 @@ def statistics(request: HttpRequest) -> HttpResponse:
     counted = cache.get_or_set("backup-statistics", _count, FRESH_SECONDS)
     assert counted
     found, stored, counted_at = counted
+    found = _only(found, database) if database else found
     context = {
         "filter": chosen,
         "one": database,
@@ -88,6 +89,14 @@ def _count() -> tuple[Statistics, list[Use], datetime]:
     """Add everything up: a tenth of a second where there are a hundred thousand backups."""
     now = timezone.now()
     return gather(now), uses(Storage.objects.registered(), since=timezone.localdate() - LOOK_BACK), now
+
+
+def _only(found: Statistics, database: Database) -> Statistics:
+    """Return what is said of one database alone; nothing where it is off the dashboard."""
+    rows = [row for row in found.rows if row.database.pk == database.pk]
+    if not rows:
+        return Statistics(total=Total(), by_scope={}, rows=[], rate_30=Rate(), rate_90=Rate())
+    return Statistics(total=rows[0].total, by_scope={}, rows=rows, rate_30=rows[0].rate_30, rate_90=rows[0].rate_90)
 
 
 def _read(written: str) -> date | None:
