@@ -17,6 +17,7 @@ from dbadmin.backups.missing import ask_for
 from dbadmin.backups.reading import manifest_of
 from dbadmin.choices import BackupState, EngineName, JobKind, Scope
 from dbadmin.exceptions import DbadminError
+from dbadmin.forms.drill import drill_form
 from dbadmin.forms.filters import BackupFilter
 from dbadmin.models import Application, Backup, Database, Storage
 from dbadmin.views.access import requires
@@ -33,6 +34,7 @@ SORTS = {
     "smallest": Order(field="size", descending=False),
 }
 SHOWN_NAMES = 200
+ELSEWHERE = ("dbadmin.run_drill", "dbadmin.run_restore")
 
 
 @requires("dbadmin.view_backup")
@@ -65,6 +67,7 @@ def backup(request: HttpRequest, pk: int) -> HttpResponse:
         "is_stored": found.state != BackupState.DELETED,
         "has_sql": found.database.engine != EngineName.FILES,
         "copies": found.copies.select_related("storage"),
+        "place": drill_form(found) if request.user.has_perms(ELSEWHERE) else None,
         "other_storages": Storage.objects.registered().exclude(copies__backup=found),
     }
     tables = _tables(found, request.GET.get("tables", ""))

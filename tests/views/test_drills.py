@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from django.utils import timezone
 from dbadmin.choices import DrillState
 from dbadmin.models import Assertion, AuditEvent, Backup, Drill, Job
 from dbadmin.text import Text
-from tests.factories import make_backup
+from tests.factories import make_backup, make_database
 
 
 @pytest.fixture
@@ -87,3 +88,48 @@ def test_an_assertion_is_added_listed_and_removed(admin: Client, backup: Backup)
     admin.post(reverse("assertion-remove", args=[slug, assertion.pk]))
     assert not Assertion.objects.exists()
     assert AuditEvent.objects.filter(action__startswith="assertion.").count() == 2
+
+
+@pytest.fixture
+def postgresql_backup(db: None) -> Backup:
+    own = make_database(engine="postgresql", name="Shop", slug="shop", settings={"host": "db1", "name": "shop"})
+    return make_backup(database=own)
+
+
+def places(client: Client, backup: Backup) -> list[str]:
+    return re.findall(r'<option value="([^"]*)"', page(client, backup.get_absolute_url()).partition('id="id_on"')[2])
+
+
+def test_a_backup_of_postgresql_is_drilled_where_somebody_chooses(admin: Client, postgresql_backup: Backup) -> None:
+    for slug, host, user in (("stage", "db2", "a"), ("same", "db1", "a"), ("twin", "db2", "a"), ("else", "db2", "b")):
+        make_database(engine="postgresql", slug=slug, name=slug, settings={"host": host, "user": user, "name": slug})
+    assert places(admin, postgresql_backup) == ["", "stage", "else", "shop"]
+    assert "own server: costs it load and disk" in page(admin, postgresql_backup.get_absolute_url())
+    address = reverse("backup-drill", args=[postgresql_backup.pk])
+    for _click in range(2):
+        admin.post(address, {"on": "stage"})
+    assert Job.objects.get(kind="drill").params == {"backup": postgresql_backup.pk, "kind": "full", "on": "stage"}
+    assert AuditEvent.objects.get(action="drill.run").details["on"] == "stage"
+
+
+def test_no_other_place_is_taken(admin: Client, postgresql_backup: Backup, backup: Backup) -> None:
+    make_database(engine="postgresql", slug="same", settings={"host": "db1", "name": "same"})
+    for of, on in ((postgresql_backup, "same"), (postgresql_backup, "nowhere"), (backup, "same")):
+        shown = admin.post(reverse("backup-drill", args=[of.pk]), {"on": on}, follow=True)
+        assert "There is no such server to drill this backup on." in shown.content.decode()
+    assert not Job.objects.exists()
+
+
+def test_only_who_may_restore_chooses_a_server(operator: Client, viewer: Client, postgresql_backup: Backup) -> None:
+    assert places(operator, postgresql_backup) == places(viewer, postgresql_backup) == []
+    address = reverse("backup-drill", args=[postgresql_backup.pk])
+    assert operator.post(address, {"on": "shop"}).status_code == 403
+    assert operator.post(address, {"on": ""}).status_code == 302
+    assert "on" not in Job.objects.get(kind="drill").params
+
+
+def test_a_missing_index_is_named_on_the_page(viewer: Client, backup: Backup) -> None:
+    difference = {"subject": "public.by_name", "expected": "there", "found": "missing", "kind": "indexes"}
+    shown = page(viewer, make_drill(backup, state=DrillState.DIFFERENT, differences=[difference]).get_absolute_url())
+    assert "Index public.by_name" in shown
+    assert ">missing</td>" in shown
