@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.conf import settings
 from django.db import transaction
 
 from dbadmin import audit
 from dbadmin.models import AuditEvent, Retention
+from dbadmin.text import Text
 
 MADE = "retention.defaults"
-DEFAULTS: Mapping[str, Mapping[str, int]] = {
-    "Daily 7, weekly 8, monthly 12": {"daily": 7, "weekly": 8, "monthly": 12, "minimum": 3},
-    "Hourly 3 days": {"hourly": 72, "minimum": 3},
-}
+# Their names are of the language that the installation speaks; from then on they are data.
+DEFAULTS: Sequence[tuple[Text, Mapping[str, int]]] = (
+    (Text("Daily 7, weekly 8, monthly 12"), {"daily": 7, "weekly": 8, "monthly": 12, "minimum": 3}),
+    (Text("Hourly 3 days"), {"hourly": 72, "minimum": 3}),
+)
 
 
 @transaction.atomic
@@ -23,8 +25,10 @@ def create_default_retentions() -> list[Retention]:
     if Retention.objects.exists() or AuditEvent.objects.filter(action=MADE).exists():
         return []
     made = []
-    for name, rules in DEFAULTS.items():
-        row, is_new = Retention.objects.get_or_create(name=name, defaults={"time_zone": settings.TIME_ZONE, **rules})
+    for name, rules in DEFAULTS:
+        row, is_new = Retention.objects.get_or_create(
+            name=str(name), defaults={"time_zone": settings.TIME_ZONE, **rules}
+        )
         made += [row] if is_new else []
-    audit.record(audit.SYSTEM, MADE, names=list(DEFAULTS))
+    audit.record(audit.SYSTEM, MADE, names=[row.name for row in made])
     return made

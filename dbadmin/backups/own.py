@@ -34,7 +34,7 @@ def register() -> Database:
     application, _made = Application.objects.get_or_create(slug="dbadmin", defaults={"name": "dbadmin"})
     row = Database.objects.create(
         application=application,
-        name="Catalogue of dbadmin",
+        name=str(Text("Catalogue of dbadmin")),
         slug=SLUG,
         engine=EngineName.SQLITE if connection.vendor == "sqlite" else EngineName.POSTGRESQL,
         environment=Environment.PRODUCTION,

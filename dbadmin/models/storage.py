@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from dbadmin.archives.encryption import EncryptedStorage, is_offering
@@ -126,10 +127,8 @@ class Storage(models.Model):
     def default(cls) -> Storage | None:
         """Return the one used when none is named; where there is none at all, one in the home folder is made."""
         if not cls.objects.exists():
-            cls.objects.get_or_create(
-                name="This machine",
-                defaults={"settings": {"path": str(Path(settings.HOME) / "archives")}, "is_default": True},
-            )
+            place = {"path": str(Path(settings.HOME) / "archives")}
+            cls.objects.get_or_create(is_default=True, defaults={"name": gettext("This machine"), "settings": place})
         return cls.objects.registered().filter(is_default=True).first()
 
     @property

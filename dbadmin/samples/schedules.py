@@ -9,10 +9,15 @@ from django.conf import settings
 from dbadmin.choices import ScheduleTarget
 from dbadmin.jobs.schedules import save_schedule
 from dbadmin.models import Destination, Retention, Schedule, Storage
+from dbadmin.text import Text
 from dbadmin.timetable import TEMPLATES
 
 # The names of templates, each with what its schedule is called.
-USUAL = {"daily": "Every night", "partial-drill": "Weekly partial drill", "drill": "Monthly full drill"}
+USUAL = {
+    "daily": Text("Every night"),
+    "partial-drill": Text("Weekly partial drill"),
+    "drill": Text("Monthly full drill"),
+}
 
 
 def make_schedules(now: datetime) -> list[Schedule]:
@@ -27,7 +32,7 @@ def make_schedules(now: datetime) -> list[Schedule]:
     for template_name, name in USUAL.items():
         template = templates[template_name]
         schedule = Schedule(
-            name=name,
+            name=str(name),
             kind=template.kind,
             scope=template.scope,
             drill_kind=template.drill_kind,

@@ -20,7 +20,7 @@ def test_the_usual_ones_come_beside_the_catalogues_and_once() -> None:
     own.register()
     assert len(make_schedules(timezone.now())) == len(USUAL)
     assert make_schedules(timezone.now()) == []
-    names = {"Catalogue of dbadmin", *USUAL.values()}
+    names = {"Catalogue of dbadmin", *map(str, USUAL.values())}
     assert set(Schedule.objects.values_list("name", flat=True)) == names
     for schedule in Schedule.objects.filter(kind="backup"):
         assert schedule.destinations.get().retention is not None

@@ -27,6 +27,13 @@ def test_it_shows_who_what_from_where_and_why(operator: Client) -> None:
         assert expected in page
 
 
+def test_details_are_named_and_written_for_people(operator: Client) -> None:
+    record(SATO, "drill.complete", state="different", differences=0, size=2048, rows=8041, content=True, own="<b>")
+    page = operator.get("/audit/").content.decode()
+    said = "state Differences found, differences 0, size 2.0\xa0KB, rows 8,041, every row yes, own &lt;b&gt;"
+    assert said in page
+
+
 def test_every_filter_narrows(operator: Client) -> None:
     record(SATO, "backup.run", make_backup(key="camp/7"))
     old = record(Actor(name="cron"), "job.cancel")
