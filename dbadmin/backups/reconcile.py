@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
@@ -22,8 +22,7 @@ from dbadmin.storages.base import Storage as StorageBackend
 from dbadmin.storages.base import StoredObject
 from dbadmin.text import Text
 
-# What may lie there, good or not, or is on its way in or out: none of it is an orphan.
-KNOWN = tuple(state for state in CopyState if state != CopyState.DELETED)
+Known = tuple[int, str]
 THERE = (CopyState.STORED, CopyState.DAMAGED, CopyState.EXPIRING)
 WRITING = (JobKind.BACKUP, JobKind.COPY, JobKind.RESTORE)
 
@@ -83,16 +82,16 @@ def _look_into(storage: Storage, database: Database, found: Reconciled, progress
     backend, began = storage.backend(), timezone.now()
     folders = _folders(backend, f"{database.slug}/", progress)
     # The catalogue is read after the storage: what came meanwhile is known by then, and what went is asked for again.
-    copies = {copy.backup.key: copy for copy in _copies(storage, database)}
+    copies = _copies(storage, database, began)
     _require_there(storage, backend, folders, copies)
-    for key, copy in copies.items():
+    for key, (pk, state) in copies.items():
         progress.check()
         is_complete = {MANIFEST_NAME, ARCHIVE_NAME} <= folders.get(key, {}).keys()
-        if copy.state == CopyState.VANISHED and is_complete:
-            _read_again(copy, found, progress)
-        elif copy.state == CopyState.STORED and not is_complete:
-            _missing(copy, backend, found, began)
-    found.orphans += _write_orphans(storage, database, _strangers(database, folders, copies, began), now)
+        if state == CopyState.VANISHED and is_complete:
+            _read_again(_copy(pk), found, progress)
+        elif state == CopyState.STORED and not is_complete:
+            _missing(_copy(pk), backend, found, began)
+    found.orphans += _write_orphans(storage, database, _strangers(database, folders, copies), now)
     sample(storage, backend=backend, now=now)
 
 
@@ -107,16 +106,22 @@ def _folders(backend: StorageBackend, prefix: str, progress: Progress) -> dict[s
     return folders
 
 
-def _copies(storage: Storage, database: Database) -> QuerySet[Copy]:
+def _copies(storage: Storage, database: Database, began: datetime) -> dict[str, Known]:
+    """Return key -> id and state of what is there, may be, or was when the storage was listed."""
     copies = Copy.objects.filter(storage=storage, backup__database=database)
-    return copies.select_related("backup__database", "storage").defer("backup__facts", "backup__origin")
+    copies = copies.filter(~Q(state=CopyState.DELETED) | Q(deleted_at__gte=began))
+    return {key: (pk, state) for key, pk, state in copies.values_list("backup__key", "pk", "state").iterator()}
+
+
+def _copy(pk: int) -> Copy:
+    return Copy.objects.select_related("backup__database", "storage").get(pk=pk)
 
 
 def _require_there(
-    storage: Storage, backend: StorageBackend, folders: Mapping[str, object], copies: Mapping[str, Copy]
+    storage: Storage, backend: StorageBackend, folders: Mapping[str, object], copies: Mapping[str, Known]
 ) -> None:
     """A disk that is not mounted looks like one from which everything was deleted: conclude nothing from emptiness."""
-    expected = [copy for copy in copies.values() if copy.state in (CopyState.STORED, CopyState.VANISHED)]
+    expected = [pk for pk, state in copies.values() if state in (CopyState.STORED, CopyState.VANISHED)]
     if expected and not folders and next(iter(backend.list("")), None) is None:
         raise StorageError(
             Text("Nothing at all is in “{storage}”, which should have {count} archives of this database.",
@@ -153,8 +158,7 @@ def _read_again(copy: Copy, found: Reconciled, progress: Progress) -> None:
 def _strangers(
     database: Database,
     folders: Mapping[str, Mapping[str, StoredObject]],
-    copies: Mapping[str, Copy],
-    began: datetime,
+    copies: Mapping[str, Known],
 ) -> Iterable[tuple[str, Mapping[str, StoredObject]]]:
     """Yield what belongs to no copy of the catalogue, nor to a job that is writing now."""
     active = Job.objects.active().filter(database=database, kind__in=WRITING)
@@ -162,8 +166,7 @@ def _strangers(
     writing = {params.get("key") for params, _started, _created in jobs}
     since = min((started or created for _params, started, created in jobs), default=None)
     for key, objects in folders.items():
-        copy = copies.get(key)
-        if copy and (copy.state in KNOWN or (copy.deleted_at and copy.deleted_at >= began)):
+        if key in copies:
             continue
         newest = max(stored.modified for stored in objects.values())
         if key not in writing and (since is None or newest < since):

@@ -55,9 +55,11 @@ class LocalStorage:
         return _found(key, self._path(key))
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Walk the folder; files that are still being written are left out."""
+        """Walk the folder of ``prefix``; files that are still being written are left out."""
+        folder, slash, _name = prefix.rpartition("/")
         with _sentences(prefix):
-            keys = sorted(path.relative_to(self.root).as_posix() for path in self.root.rglob("*"))
+            paths = (self._path(folder) if slash else self.root).rglob("*")
+            keys = sorted(path.relative_to(self.root).as_posix() for path in paths)
         for key in keys:
             if (
                 key.startswith(prefix)
