@@ -38,12 +38,12 @@ def work_on(
         raise Refused(
             Text("Job {job} does this already.", job=job.pk), Text("Wait until it is over, or cancel it first.")
         )
-    with _signals_as_exit():
+    with signals_as_exit():
         return run_now(job, echo=echo)
 
 
 @contextmanager
-def _signals_as_exit() -> Iterator[None]:
+def signals_as_exit() -> Iterator[None]:
     """Let SIGTERM and Ctrl-C run the cleaning up that an exception runs, and leave without a traceback."""
 
     def leave(number: int, frame: FrameType | None) -> None:

@@ -18,6 +18,7 @@ from dbadmin.jobs.foreground import work_on
 from dbadmin.jobs.queue import enqueue
 from dbadmin.management.command import CRITICAL, DONE, UNKNOWN, WARNING, Outcome, VerbCommand, find_database
 from dbadmin.management.comparisons import comparison_lines, comparison_row
+from dbadmin.management.in_turn import in_turn
 from dbadmin.management.keeping import KEEPING, KeepingVerbs
 from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.mirroring import MIRRORING, MirroringVerbs
@@ -69,13 +70,15 @@ class Command(KeepingVerbs, StatisticsVerbs, MirroringVerbs, VerbCommand):
         params: dict[str, Any] = {"scope": options["scope"]}
         if storages := [find_storage(name).pk for name in options["storage"]]:
             params["storages"] = storages
-        databases = _databases(options)
-        jobs = [self._run(database, params, queue=options["queue"]) for database in databases]
+        done = in_turn(
+            JobKind.BACKUP, _databases(options), lambda each: self._run(each, params, queue=options["queue"])
+        )
+        jobs = done.jobs
         bad = [job for job in jobs if not job.is_active and job.state != JobState.SUCCEEDED]
         return Outcome(
-            results=[_result(job) for job in jobs],
-            lines=[_line(job) for job in jobs],
-            exit_code=CRITICAL if bad else WARNING if _is_partial(jobs) else DONE,
+            results=[*map(_result, jobs), *done.rows(JobKind.BACKUP)],
+            lines=[*map(_line, jobs), *done.lines()],
+            exit_code=done.exit_code or (CRITICAL if bad else WARNING if _is_partial(jobs) else DONE),
         )
 
     def _run(self, database: Database, params: dict[str, Any], *, queue: bool) -> Job:

@@ -12,6 +12,7 @@ from dbadmin.choices import JobKind, JobState
 from dbadmin.jobs.foreground import work_on
 from dbadmin.maintenance.run import require_steps
 from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand, find_database
+from dbadmin.management.in_turn import in_turn
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import job_row
 from dbadmin.management.values import wrong_usage
@@ -34,12 +35,13 @@ class Command(VerbCommand):
         with wrong_usage():
             for database in databases:
                 require_steps(database, options["step"])
-        jobs = [_maintain(database, options["step"]) for database in databases]
-        failed = any(job.state != JobState.SUCCEEDED for job in jobs)
+        done = in_turn(JobKind.MAINTENANCE, databases, lambda each: _maintain(each, options["step"]))
+        failed = any(job.state != JobState.SUCCEEDED for job in done.jobs)
+        lines = [f"{job.database.slug}  {job.message} {job.hint}".rstrip() for job in done.jobs]
         return Outcome(
-            results=[job_row(job) for job in jobs],
-            lines=[f"{job.database.slug}  {job.message} {job.hint}".rstrip() for job in jobs],
-            exit_code=CRITICAL if failed else DONE,
+            results=[*map(job_row, done.jobs), *done.rows(JobKind.MAINTENANCE)],
+            lines=[*lines, *done.lines()],
+            exit_code=done.exit_code or (CRITICAL if failed else DONE),
         )
 
 
