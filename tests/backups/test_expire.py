@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -12,18 +10,17 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.backups import expire as expiring
 from dbadmin.backups.expire import expire, in_need
-from dbadmin.backups.judging import concerned, judge, preview
+from dbadmin.backups.judging import judge
 from dbadmin.backups.pins import pin, unpin
 from dbadmin.backups.reading import read
 from dbadmin.choices import BackupState, CopyState, JobKind, JobState, RunState
-from dbadmin.exceptions import Cancelled, Refused, StorageError, ValidationFailed
-from dbadmin.jobs.keeping import ask_for_keeping
+from dbadmin.exceptions import Cancelled, Refused, StorageError
 from dbadmin.models import AuditEvent, Backup, Copy, Database, Destination, Job, Retention, ScheduleRun, Storage
 from dbadmin.progress import Silent
 from dbadmin.text import Text
 from tests.backups.dying import dies_after
 from tests.backups.stored import put, put_copy, states, there
-from tests.factories import make_backup, make_copy, make_database, make_job, make_retention, make_schedule, make_storage
+from tests.factories import make_copy, make_database, make_job, make_retention, make_schedule, make_storage
 
 
 @pytest.fixture
@@ -246,58 +243,10 @@ def test_many_are_released_in_several_transactions(
     assert run(database).deleted == 7
 
 
-def test_judging_costs_the_same_for_one_backup_and_for_many(
-    database: Database, storage: Storage, django_assert_num_queries: Any
-) -> None:
-    schedule = make_schedule()
-    Destination.objects.create(schedule=schedule, storage=storage, retention=make_retention())
-    make_backup(database=database, storage=storage, schedule=schedule)
-    with django_assert_num_queries(7):
-        judge(database, now=timezone.now())
-    for days in range(20):
-        make_backup(database=database, storage=storage, schedule=schedule, key=f"shop/{days}")
-    with django_assert_num_queries(7):
-        judge(database, now=timezone.now())
-
-
 # Preview
 
 
-def test_a_preview_shows_what_a_change_would_do_and_changes_nothing(
-    backups: list[Backup], database: Database, two: Retention
-) -> None:
-    stricter = Retention(pk=two.pk, name="Two", last=1)
-    (judgement,) = preview(concerned(two), retention=stricter, now=timezone.now())
-    assert [judged.copy.backup for judged in judgement.going] == backups[1:]
-    assert judgement.freed == 4000
-    assert judgement.going[0].retention is stricter
-    assert {states(backup)[0] for backup in backups} == {"available"}
-    unsaved = Retention(name="New", last=3)
-    assert len(judge(database, now=timezone.now(), retention=unsaved).going) == 3
-    assert len(judge(database, now=timezone.now(), retention=unsaved, everywhere=True).going) == 2
-
-
-def test_a_zone_that_is_none_deletes_nothing(backups: list[Backup], database: Database, two: Retention) -> None:
-    Retention.objects.filter(pk=two.pk).update(time_zone="Europe/Atlantis")
-    with pytest.raises(ValidationFailed, match="Atlantis"):
-        run(database)
-    assert {states(backup)[0] for backup in backups} == {"available"}
-
-
 # By hand
-
-
-def test_the_clock_asks_once_a_day_and_for_what_is_left_every_hour(backups: list[Backup], database: Database) -> None:
-    now = timezone.now()
-    assert {job.kind for job in ask_for_keeping(now)} == {JobKind.EXPIRE, JobKind.RECONCILE}
-    assert ask_for_keeping(now) == []
-    Job.objects.update(state=JobState.SUCCEEDED)
-    assert ask_for_keeping(now + timedelta(hours=2)) == []
-    backups[4].copies.update(state=CopyState.EXPIRING)
-    (job,) = ask_for_keeping(now + timedelta(hours=2))
-    assert job.kind == JobKind.EXPIRE
-    Job.objects.update(state=JobState.SUCCEEDED)
-    assert len(ask_for_keeping(now + timedelta(hours=30))) == 2
 
 
 # kill -9
