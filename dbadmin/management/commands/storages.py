@@ -144,7 +144,7 @@ def _add_settings(parser: ArgumentParser) -> None:
     where.add_argument("--offsite", action="store_true", default=None, help="it survives the loss of this building")
     where.add_argument("--onsite", dest="offsite", action="store_false", help="it does not")
     parser.add_argument("--key", action="append", metavar="NAME", help="encrypt for this key; repeat it; empty: none")
-    parser.add_argument("--retention", metavar="NAME", help="of backups without a schedule; empty: for ever")
+    parser.add_argument("--retention", metavar="NAME", help="where a schedule names none; empty: for ever")
     parser.add_argument("--quota-gb", type=amount, metavar="GB", help="room for archives; 0 is what the storage says")
     parser.add_argument("--bandwidth-kb", type=whole(0), metavar="KB", help="KB/s at most; 0 is no limit")
     parser.add_argument("--cost", type=amount, help="per GB and month")
