@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from django.db.models import Q, QuerySet
 
-from dbadmin.archives.age import recipient_of, short
+from dbadmin.archives.age import recipient_of
 from dbadmin.backups.copies import HELD
 from dbadmin.exceptions import KeyMissing, Refused
 from dbadmin.models import Backup, Copy, EncryptionKey
+from dbadmin.models.keys import closed
+from dbadmin.models.keys import names as names
 from dbadmin.text import Text
 
 
@@ -18,13 +20,8 @@ def needed(backup: Backup, *, offered: Iterable[str] = ()) -> tuple[str, ...]:
 
     It is judged by the catalogue: two queries, no storage is asked. ``offered`` are private keys that are there.
     """
-    sealed_for = [set(recipients) for recipients in _held(backup).values_list("recipients", flat=True)]
-    if not sealed_for or not all(sealed_for):
-        return ()
-    wanted = set().union(*sealed_for)
-    at_hand = {recipient_of(identity) for identity in offered}
-    at_hand |= set(with_private_half().filter(recipient__in=wanted).values_list("recipient", flat=True))
-    return () if at_hand & wanted else tuple(sorted(wanted))
+    at_hand = [recipient_of(identity) for identity in offered]
+    return closed(_held(backup).values_list("recipients", flat=True), offered=at_hand)
 
 
 def require_key(backup: Backup, *, offered: Sequence[str] = ()) -> None:
@@ -37,12 +34,6 @@ def require_key(backup: Backup, *, offered: Sequence[str] = ()) -> None:
         if not offered
         else Text("The key file that was offered holds another key. Nothing was changed."),
     )
-
-
-def names(recipients: Sequence[str]) -> str:
-    """Return the names that the keys have here, with enough of the public key to find its file."""
-    known = dict(EncryptionKey.objects.filter(recipient__in=recipients).values_list("recipient", "name"))
-    return ", ".join(f"“{known[each]}” ({short(each)})" if each in known else short(each) for each in recipients)
 
 
 def with_private_half() -> QuerySet[EncryptionKey]:

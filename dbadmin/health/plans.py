@@ -7,6 +7,7 @@ from django.db.models import Exists, OuterRef
 from dbadmin.choices import RunState, ScheduleKind, Scope
 from dbadmin.health.registry import Plans, Unmended
 from dbadmin.models import Database, Schedule, ScheduleRun
+from dbadmin.models.keys import closed_newest, names
 
 BAD = (RunState.FAILED, RunState.MISSED)
 # A frequent schedule fails often before anybody looks; the newest of each is what counts.
@@ -14,7 +15,7 @@ LOOKED_AT = 200
 
 
 def plans(database: Database) -> Plans:
-    """Return the enabled schedules that cover a database and their unmended runs; two queries."""
+    """Return the enabled schedules that cover a database and their unmended runs; two queries, and a few for drills."""
     rows = Schedule.objects.covering(database).filter(enabled=True)
     found = list(rows.values_list("pk", "name", "kind", "scope", "next_due_at"))
     backups = [
@@ -27,8 +28,15 @@ def plans(database: Database) -> Plans:
         next_backup=min((due_at for due_at in backups if due_at is not None), default=None),
         unreadable=tuple(name for _pk, name, _kind, _scope, due_at in found if due_at is None),
         oldest_due=min(dues, default=None),
+        drills=tuple(name for _pk, name, kind, *_rest in found if kind == ScheduleKind.DRILL),
+        closed=_closed(database) if any(kind == ScheduleKind.DRILL for _pk, _name, kind, *_rest in found) else "",
         unmended=_unmended(database, [pk for pk, *_rest in found]),
     )
+
+
+def _closed(database: Database) -> str:
+    found = closed_newest(Database.objects.filter(pk=database.pk), most=1)
+    return names(found[0][1]) if found else ""
 
 
 def _unmended(database: Database, schedules: list[int]) -> tuple[Unmended, ...]:

@@ -88,7 +88,9 @@ class Unmended:
 class Plans:
     """What ``schedules`` enabled ones ask; ``backups`` of them make full ones, ``unreadable`` have no next moment.
 
-    ``oldest_due``: the moment that is due first, of whichever schedule, and the schedule's name.
+    ``oldest_due``: the moment that is due first, of whichever schedule, and the schedule's name. ``drills``: the names
+    of those that drill; ``closed``: the keys of which they would need one to read the newest full backup, and the
+    server has none.
     """
 
     schedules: int = 0
@@ -97,6 +99,8 @@ class Plans:
     unreadable: tuple[str, ...] = ()
     oldest_due: tuple[datetime, str] | None = None
     unmended: tuple[Unmended, ...] = ()
+    drills: tuple[str, ...] = ()
+    closed: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

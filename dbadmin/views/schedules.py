@@ -12,14 +12,19 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from dbadmin.choices import ScheduleKind
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.runs import RunFilter
 from dbadmin.forms.times import TimesForm
-from dbadmin.models import Schedule
+from dbadmin.jobs.schedules import targets
+from dbadmin.models import Database, Schedule
+from dbadmin.models.keys import closed_newest, names
 from dbadmin.timetable import Timetable
 from dbadmin.upcoming import moments, next_of_all, of_what, unmended, usual_schedules, when
 from dbadmin.views.access import requires
 from dbadmin.views.paging import Order, paginate
+
+SHOWN = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +69,7 @@ def schedule(request: HttpRequest, pk: int) -> HttpResponse:
         "schedule": found,
         "when": when(found),
         "of": of_what(found),
+        "closed": _closed(found),
         "destinations": found.destinations.select_related("storage__retention", "retention"),
         "filter": chosen,
         "page": paginate(runs, order=Order(field="due_at"), params=request.GET),
@@ -97,6 +103,14 @@ def ahead(table: Timetable, now: datetime) -> list[Coming]:
         coming.append(Coming(at=at, shift=change.total_seconds() / 3600))
         before = local
     return coming
+
+
+def _closed(schedule: Schedule) -> list[dict[str, Any]]:
+    """Whose newest backup a schedule of drills could not read, so that it is known before it fails."""
+    if schedule.kind != ScheduleKind.DRILL:
+        return []
+    covered = Database.objects.filter(pk__in=targets([schedule])[schedule.pk]).select_related("application")
+    return [{"database": database, "keys": names(keys)} for database, keys in closed_newest(covered, most=SHOWN)]
 
 
 def _ahead_of(schedule: Schedule) -> dict[str, Any]:

@@ -56,6 +56,23 @@ def schedule_runs(seen: Observation) -> Result:
     return unmended(min(bad, key=lambda run: run.kind != ScheduleKind.BACKUP), of=len(bad))
 
 
+@check("drill_key", Text("Keys of scheduled drills"), engines=ALL, live=False)
+def drill_key(seen: Observation) -> Result:
+    """A server that only writes encrypted archives cannot drill them by the clock; that is told before it fails."""
+    plans = seen.plans
+    if not plans.drills:
+        return Result(verdict=Verdict.SKIPPED, message=Text("No schedule drills this database."))
+    if not plans.closed:
+        return Result(verdict=Verdict.OK, message=Text("The newest full backup can be read here."))
+    return Result(
+        verdict=Verdict.WARNING,
+        message=Text("“{schedule}” cannot drill the backups here: they are encrypted, and the private key is not on "
+                     "this server: {keys}.", schedule=plans.drills[0], keys=plans.closed),
+        hint=Text("Drill the newest backup by hand with the key file, on its page or by “drill run … --key-file FILE”, "
+                  "or import the private key. Take the database out of the schedule if that is how it stays."),
+    )  # fmt: skip
+
+
 def unmended(run: Unmended, *, of: int = 1) -> Result:
     """Say of a run that it failed or was missed; it is the worst of so many."""
     said = (

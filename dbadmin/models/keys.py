@@ -1,0 +1,47 @@
+"""Which keys open what lies encrypted in storages, by the catalogue alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.db.models import OuterRef, QuerySet, Subquery
+
+from dbadmin.archives.age import short
+from dbadmin.choices import Scope
+from dbadmin.models.backup import HELD, Backup, Copy
+from dbadmin.models.database import Database
+from dbadmin.models.storage import EncryptionKey
+
+
+def closed(copies: Iterable[Sequence[str]], *, offered: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the public keys of which one private half is wanted to read any of these copies; none when one is read.
+
+    A copy is the public keys it is encrypted for, none for one in clear. ``offered``: public keys of private halves
+    that are there besides those of this server.
+    """
+    sealed_for = [set(recipients) for recipients in copies]
+    if not sealed_for or not all(sealed_for):
+        return ()
+    wanted = set().union(*sealed_for)
+    here = EncryptionKey.objects.exclude(encrypted_identity="").filter(recipient__in=wanted)
+    at_hand = {*offered, *here.values_list("recipient", flat=True)}
+    return () if at_hand & wanted else tuple(sorted(wanted))
+
+
+def closed_newest(databases: QuerySet[Database], *, most: int) -> list[tuple[Database, tuple[str, ...]]]:
+    """Return the databases, at most so many, whose newest full backup this server has no key for, with the keys."""
+    newest = Backup.objects.available().filter(database=OuterRef("pk"), scope=Scope.FULL).order_by("-finished_at")
+    rows = databases.annotate(newest_full=Subquery(newest.values("pk")[:1])).exclude(newest_full=None)
+    found = {row.newest_full: row for row in rows[:most]}
+    copies: dict[int, list[Sequence[str]]] = {}
+    held = Copy.objects.filter(backup__in=found, state__in=HELD)
+    for backup, recipients in held.values_list("backup_id", "recipients"):
+        copies.setdefault(backup, []).append(recipients)
+    judged = [(found[backup], closed(sealed)) for backup, sealed in copies.items() if all(sealed)]
+    return [(database, keys) for database, keys in judged if keys]
+
+
+def names(recipients: Sequence[str]) -> str:
+    """Return the names that the keys have here, with enough of the public key to find its file."""
+    known = dict(EncryptionKey.objects.filter(recipient__in=recipients).values_list("recipient", "name"))
+    return ", ".join(f"“{known[each]}” ({short(each)})" if each in known else short(each) for each in recipients)
