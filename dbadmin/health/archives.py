@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from dbadmin.choices import BackupState, CopyState, JobKind, JobState
 from dbadmin.health.registry import Archives
@@ -13,22 +13,35 @@ TRIED = 2
 
 
 def archives(database: Database) -> Archives:
-    """Return the numbers of what is wrong; six queries, and no storage is asked."""
+    """Return the numbers of what is wrong: six queries, eight when copies wait to be deleted. No storage is asked."""
     copies = Copy.objects.filter(backup__database=database, storage__removed_at=None)
-    lost = Q(backup__state=BackupState.VANISHED)
-    vanished = copies.filter(state=CopyState.VANISHED).aggregate(
-        backups=Count("backup", filter=lost, distinct=True), copies=Count("pk", filter=~lost)
+    gone, lost = Q(state=CopyState.VANISHED), Q(backup__state=BackupState.VANISHED)
+    missing = copies.filter(state__in=(CopyState.VANISHED, CopyState.EXPIRING)).aggregate(
+        backups=Count("backup", filter=gone & lost, distinct=True),
+        copies=Count("pk", filter=gone & ~lost),
+        undeleted=Count("pk", filter=Q(state=CopyState.EXPIRING)),
     )
     holding = copies.filter(state__in=(CopyState.STORED, CopyState.VANISHED)).values("storage")
     looks = Job.objects.filter(database=database, kind=JobKind.RECONCILE, state=JobState.SUCCEEDED)
     partial = Backup.objects.available().filter(database=database, missing_copies__gt=0)
     failing = copies.filter(backup__in=partial, retry_at__isnull=False, attempts__gte=TRIED).values("storage")
+    failed = list(_failed_expiries(database)) if missing["undeleted"] else []
     return Archives(
         looked_at=looks.order_by("-created_at").values_list("finished_at", flat=True).first(),
-        vanished_backups=vanished["backups"],
-        vanished_copies=vanished["copies"],
+        vanished_backups=missing["backups"],
+        vanished_copies=missing["copies"],
         partial=partial.count(),
         without=tuple(Storage.objects.filter(pk__in=failing).order_by("name").values_list("name", flat=True)),
         orphans=Orphan.objects.filter(storage__removed_at=None, key__startswith=f"{database.slug}/").count(),
         away=tuple(storage.name for storage in Storage.objects.filter(pk__in=holding) if storage.problem),
+        undeleted=missing["undeleted"] if failed else 0,
+        undeleted_since=failed[0].created_at if failed else None,
+        undeleted_because=failed[-1].message if failed else None,
     )
+
+
+def _failed_expiries(database: Database) -> QuerySet[Job]:
+    """The runs of retention that failed since the last one that did not, oldest first."""
+    runs = Job.objects.filter(database=database, kind=JobKind.EXPIRE)
+    done = runs.filter(state=JobState.SUCCEEDED).order_by("-pk").values_list("pk", flat=True).first()
+    return runs.filter(state=JobState.FAILED, pk__gt=done or 0).order_by("pk").only("created_at", "message")

@@ -61,7 +61,8 @@ class Archives:
     """What was found when the storages were last looked into; ``away``: those that hold something and did not answer.
 
     ``vanished_copies`` are of backups that have another copy, ``vanished_backups`` have none. ``partial``: backups
-    that are not yet in all their storages; ``without``: storages that failed repeatedly to take them.
+    that are not yet in all their storages; ``without``: storages that failed repeatedly to take them. ``undeleted``:
+    copies that retention has released and cannot delete, since when, and the newest reason.
     """
 
     looked_at: datetime | None = None
@@ -71,6 +72,9 @@ class Archives:
     away: tuple[str, ...] = ()
     partial: int = 0
     without: tuple[str, ...] = ()
+    undeleted: int = 0
+    undeleted_since: datetime | None = None
+    undeleted_because: Text | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,6 +94,12 @@ _REASONS: tuple[tuple[str, Text, Text, type[StorageError]], ...] = (
         StorageError,
     ),
     (
+        r"object lock|ObjectLocked|WORM.protected|RetentionPolicyNotMet|UnderActiveHold|BlobImmutable|retention policy",
+        Text("It is locked in the storage and cannot be deleted before the lock ends."),
+        Text("It is tried again by itself. How long archives are locked is set in the storage, or at the bucket."),
+        StorageDenied,
+    ),
+    (
         r"AccessDenied|AccessForbidden|AuthorizationPermissionMismatch|AuthorizationFailure|permission ?denied"
         r"|403 Forbidden|Access Denied|ACCESS_DENIED|PermissionDenied|forbidden",
         Text("The storage refused: the key or user may not do that."),

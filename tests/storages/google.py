@@ -27,6 +27,10 @@ REFUSED = (
     b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>AuthenticationRequired</Code>"
     b"<Message>Authentication required.</Message></Error>"
 )
+LOCKED = (
+    b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>RetentionPolicyNotMet</Code>"
+    b"<Message>Object is subject to bucket's retention policy and cannot be deleted or overwritten.</Message></Error>"
+)
 # What moto takes for who asks, once the token was looked at.
 SOMEBODY = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 
@@ -37,6 +41,17 @@ class GoogleServer:
 
     s3: S3Server
     key: rsa.RSAPrivateKey = field(repr=False)
+    folder: Path
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let the bucket's retention policy hold every object while the block runs."""
+        lock = self.folder / "locked"
+        lock.touch()
+        try:
+            yield
+        finally:
+            lock.unlink()
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -76,11 +91,11 @@ def google(folder: Path) -> Iterator[GoogleServer]:
     public = folder / "public.pem"
     encoding = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     public.write_bytes(key.public_key().public_bytes(*encoding))
-    argv = (sys.executable, "-m", "tests.storages.google", str(port), str(public))
+    argv = (sys.executable, "-m", "tests.storages.google", str(port), str(folder))
     with running(argv, port=port, cwd=Path(__file__).parents[2]) as pid:
         server = S3Server(port=port, pid=pid)
         boto(server).create_bucket(Bucket=BUCKET)
-        yield GoogleServer(s3=server, key=key)
+        yield GoogleServer(s3=server, key=key, folder=folder)
 
 
 @dataclass(frozen=True)
@@ -89,14 +104,15 @@ class Dialect:
 
     buckets: Callable[..., Iterable[bytes]]
     public: rsa.RSAPublicKey
+    lock: Path
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         authorization = environ.get("HTTP_AUTHORIZATION", "")
         if authorization.startswith("Bearer "):
             if not self._accepts(authorization.removeprefix("Bearer ")):
-                environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-                start_response("401 Unauthorized", [("Content-Type", "application/xml; charset=UTF-8")])
-                return [REFUSED]
+                return _answer(environ, start_response, "401 Unauthorized", REFUSED)
+            if environ["REQUEST_METHOD"] == "DELETE" and not environ["QUERY_STRING"] and self.lock.exists():
+                return _answer(environ, start_response, "403 Forbidden", LOCKED)
             environ["HTTP_AUTHORIZATION"] = SOMEBODY
         if environ.pop("HTTP_X_GOOG_IF_GENERATION_MATCH", None) == "0":
             environ["HTTP_IF_NONE_MATCH"] = "*"
@@ -118,6 +134,12 @@ class Dialect:
         )
 
 
+def _answer(environ: dict[str, Any], start_response: Callable[..., Any], status: str, said: bytes) -> Iterable[bytes]:
+    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    start_response(status, [("Content-Type", "application/xml; charset=UTF-8")])
+    return [said]
+
+
 def _decoded(part: str) -> bytes:
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
@@ -128,13 +150,14 @@ def google_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleSe
         yield server
 
 
-def main(port: int, public: Path) -> None:
+def main(port: int, folder: Path) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import run_simple
 
-    key = serialization.load_pem_public_key(public.read_bytes())
+    key = serialization.load_pem_public_key((folder / "public.pem").read_bytes())
     assert isinstance(key, rsa.RSAPublicKey)
-    run_simple("127.0.0.1", port, Dialect(DomainDispatcherApplication(create_backend_app), key), threaded=True)
+    dialect = Dialect(DomainDispatcherApplication(create_backend_app), key, folder / "locked")
+    run_simple("127.0.0.1", port, dialect, threaded=True)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,13 @@ SKEWED = "403 Forbidden: <Error><Code>RequestTimeTooSkewed</Code><Message>Too la
         (AZURE.format("Signature not valid in the specified time frame: Start [] - Expiry []"), "token has expired"),
         (AZURE.format("The MAC signature found in the request for /account/x is not the same"), "secret key is wrong"),
         ("401 Unauthorized: <Code>AuthenticationRequired</Code>", "service account's key"),
+        ("403 Forbidden: <Code>RetentionPolicyNotMet</Code><Message>subject to bucket's retention policy", "is locked"),
+        ("409 Conflict: <Code>BlobImmutableDueToPolicy</Code>", "is locked"),
+        ("400 Bad Request: <Message>Object is WORM protected and cannot be overwritten</Message>", "is locked"),
+        (
+            "403 Forbidden: <Code>AccessDenied</Code><Message>Access Denied because object protected by object lock.",
+            "is locked",
+        ),
         ("403 Forbidden: <Error><Code>AccessDenied</Code></Error>", "refused"),
         ("301 Moved Permanently: <Code>PermanentRedirect</Code>", "another region"),
         ("invalid peer certificate: UnknownIssuer", "not trusted"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from dbadmin.choices import Verdict
 from dbadmin.health.registry import ALL, Observation, Result, check
 from dbadmin.text import Text
 
 LOOKED_DAYS = 3
+UNDELETED = timedelta(days=1)
 
 
 @check("archives", Text("Archives in their storages"), engines=ALL, live=False)
@@ -75,6 +78,23 @@ def orphans(seen: Observation) -> Result:
         hint=Text("The page of their storage names them. Adopt what is worth keeping, and delete the rest there."),
         value=count,
     )
+
+
+@check("released", Text("Released copies are deleted"), engines=ALL, live=False)
+def released(seen: Observation) -> Result:
+    """A storage that is away for a night is no news; one that keeps what was released fills up, or is locked."""
+    found = seen.archives
+    if found.undeleted_since is None or seen.now - found.undeleted_since < UNDELETED:
+        return Result(verdict=Verdict.SKIPPED, message=Text("Nothing waits for long to be deleted."))
+    return Result(
+        verdict=Verdict.WARNING,
+        message=Text("{count} copies that retention has released could not be deleted for {days} days. {reason}",
+                     count=found.undeleted, days=(seen.now - found.undeleted_since).days,
+                     reason=found.undeleted_because or ""),
+        hint=Text("It is tried again every hour, so copies that are locked go when their lock ends. Keep them for as "
+                  "long as the lock lasts, and this is not said."),
+        value=found.undeleted,
+    )  # fmt: skip
 
 
 def _when_looked(seen: Observation) -> Result | None:
