@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 
 import psycopg
@@ -15,6 +14,7 @@ from dbadmin.choices import RestoreState
 from dbadmin.exceptions import DbadminError, Refused
 from dbadmin.models import Backup, Database, Restore, Storage
 from dbadmin.progress import Silent
+from tests.jobs.workers import until
 from tests.postgresql_database import execute
 from tests.postgresql_database import postgresql as postgresql
 
@@ -101,9 +101,9 @@ def test_sessions_that_read_and_write_are_moved_over(live: Database, first: Back
     threads = [threading.Thread(target=watched) for _ in range(2)]
     for thread in threads:
         thread.start()
-    time.sleep(0.3)
+    until(lambda: {"new"} in seen)
     row = replace(first)
-    time.sleep(0.3)
+    until(lambda: {"old"} in seen)
     stop.set()
     for thread in threads:
         thread.join()

@@ -69,7 +69,7 @@ def test_the_recorded_program_is_ended(database: Database) -> None:
     program = Command(argv=("sleep", "60")).start()
     running(database, process_id=program.pid, process_started=start_time(program.pid))
     reap(timezone.now())
-    assert program.wait(5) == -9
+    assert program.wait(120) == -9
 
 
 def test_a_stranger_with_the_same_pid_is_left_alone(database: Database) -> None:

@@ -65,7 +65,7 @@ def test_ticks_of_three_processes_at_once_are_harmless() -> None:
     planned(timezone.now() - 3 * MINUTE, "* * * * *")
     connections.close_all()
     ticks = [subprocess.Popen(command("tick"), env=environment()) for _each in range(3)]
-    assert [tick.wait(60) for tick in ticks] == [0, 0, 0]
+    assert [tick.wait(600) for tick in ticks] == [0, 0, 0]
     for database in databases:
         active = ScheduleRun.objects.filter(database=database, state=RunState.ACTIVE)
         assert (active.count(), Job.objects.filter(database=database, kind="backup").count()) == (1, 1)
@@ -82,7 +82,8 @@ def test_a_tick_that_is_killed_anywhere_leaves_nothing_twice_and_nothing_out() -
             [sys.executable, "-c", GO_ON], env=environment(), cwd=settings.BASE_DIR, stdout=subprocess.PIPE
         )
         assert tick.stdout
-        assert tick.stdout.readline() == b"ready\n"
+        for _row in range(2):  # however slow the machine, each of them gets on
+            assert tick.stdout.readline() == b"ready\n"
         time.sleep(random.uniform(0.02, 0.4))  # the moment at which it is killed
         tick.kill()
         tick.communicate()

@@ -34,7 +34,7 @@ def make(path: Path, tag: str, *, mode: str = "wal", page_size: int = 4096, rows
 
 def ask(path: Path, sql: str) -> list[tuple]:
     db = apsw.Connection(str(path))
-    db.set_busy_timeout(10_000)
+    db.set_busy_timeout(300_000)
     try:
         return db.execute(sql).fetchall()
     finally:
@@ -47,6 +47,12 @@ def tags(path: Path) -> list[tuple]:
 
 def intend(live: Path) -> Switch:
     return ENGINE.intend(SQLiteConnection(live), candidate="new.db", kept="kept.db")
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 300
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def replace(live: Path) -> Switch:
@@ -73,7 +79,7 @@ def test_readers_see_the_old_or_the_new_and_no_write_is_lost(tmp_path: Path, mod
 
     def loop(work: Callable[[apsw.Connection], None]) -> None:
         db = apsw.Connection(str(live))
-        db.set_busy_timeout(10_000)
+        db.set_busy_timeout(300_000)
         try:
             while not stop.is_set():
                 work(db)
@@ -85,9 +91,9 @@ def test_readers_see_the_old_or_the_new_and_no_write_is_lost(tmp_path: Path, mod
     threads = [threading.Thread(target=loop, args=(work,)) for work in (read, read, write)]
     for thread in threads:
         thread.start()
-    time.sleep(0.2)
+    wait_until(lambda: ("old",) in seen and written)
     replace(live)
-    time.sleep(0.2)
+    wait_until(lambda: ("new",) in seen)
     stop.set()
     for thread in threads:
         thread.join()
