@@ -136,6 +136,8 @@ class _Drilling:
     def _unpack(self, archive: Path) -> Manifest:
         manifest = unpack(self.backup, archive, self.progress)
         self._note(Text("Archive"), Verdict.OK, Text("Every byte is as it was stored."))
+        if self.row.kind == DrillKind.PARTIAL and not self.tables:
+            self.row.tables = _sample(manifest.facts)
         return manifest
 
     def _restore(self, target: Any, archive: Path, manifest: Manifest) -> tuple[ReportLine, ...]:
@@ -241,7 +243,15 @@ def _chosen(backup: Backup, kind: str, tables: tuple[str, ...]) -> tuple[str, ..
         )
     if not known or backup.scope == SCHEMA:
         raise Refused(Text("The backup holds no rows to drill in part."), Text("Choose a full drill."))
-    return tables or tuple(random.sample(sorted(known), min(SAMPLED, len(known))))
+    return tables
+
+
+def _sample(facts: Facts) -> list[str]:
+    """Choose some by chance. Materialised views are counted like tables, but a dump has no rows of them."""
+    known = sorted(facts.tables.keys() - set(facts.names.get("materialized_views", ())))
+    if not known:
+        raise Refused(Text("The backup holds no rows to drill in part."), Text("Choose a full drill."))
+    return random.sample(known, min(SAMPLED, len(known)))
 
 
 def _only(facts: Facts, tables: tuple[str, ...]) -> Facts:

@@ -67,6 +67,12 @@ def test_a_partial_drill_reads_the_chosen_tables_alone(postgresql: Database, sto
     assert content(row) == ("ok", "1 of 1 are equal to the last byte.")
 
 
+def test_what_is_chosen_by_chance_are_tables_and_no_materialised_views(postgresql: Database, storage: Storage) -> None:
+    execute(postgresql, "CREATE TABLE t AS SELECT 1 AS n; CREATE MATERIALIZED VIEW m AS SELECT n FROM t")
+    row = drill_backup(backup=take(postgresql, storage), kind=DrillKind.PARTIAL, progress=Silent())
+    assert (row.state, row.tables) == (DrillState.PROVEN, ["public.t"])
+
+
 def test_many_small_tables_go_through_the_same_pipes(postgresql: Database, storage: Storage) -> None:
     execute(postgresql, "".join(f"CREATE TABLE t{n} AS SELECT {n} AS n;" for n in range(150)))
     row = drill_backup(backup=take(postgresql, storage), progress=Silent())
