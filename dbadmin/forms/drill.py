@@ -16,7 +16,7 @@ class DrillForm(Styled, forms.Form):
     """A throw-away server on this machine, or the server of a registered PostgreSQL database, named by its slug."""
 
     on = forms.ChoiceField(
-        label=_("Where"),
+        label=_("Place"),
         required=False,
         help_text=_(
             "On a registered server a throw-away database is made and removed again. Nothing else there is touched; "

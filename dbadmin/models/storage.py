@@ -87,7 +87,7 @@ class Storage(models.Model):
         blank=True,
         related_name="storages",
         verbose_name=_("retention"),
-        help_text=_("Of backups that no schedule has taken; none: they are kept for ever."),
+        help_text=_("Of backups that no schedule has taken, and of schedules that name no retention for this storage."),
     )
     bandwidth_kilobytes = models.PositiveIntegerField(
         _("at most (KB/s)"), default=0, help_text=_("For writing and for reading; 0 is no limit.")

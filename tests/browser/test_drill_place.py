@@ -18,7 +18,7 @@ def test_a_server_is_chosen_on_the_backups_page(page: Page) -> None:
     backup = make_backup(database=own)
     page.set_viewport_size({"width": 390, "height": 900})
     page.goto(backup.get_absolute_url())
-    where = page.get_by_label("Where")
+    where = page.get_by_label("Place")
     expect(where.locator("option:checked")).to_have_text("A throw-away server on this machine (recommended)")
     where.select_option("stage")
     assert violations(page) == []
