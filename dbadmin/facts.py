@@ -27,6 +27,23 @@ KINDS = {
     "policies": Text("Policy {name}"),
     "extensions": Text("Extension {name}"),
 }
+NUMBERS_OF = {
+    "schemas": Text("Schemas"),
+    "tables": Text("Tables"),
+    "foreign_tables": Text("Foreign tables"),
+    "views": Text("Views"),
+    "materialized_views": Text("Materialised views"),
+    "sequences": Text("Sequences"),
+    "indexes": Text("Indexes"),
+    "functions": Text("Functions"),
+    "types": Text("Types"),
+    "triggers": Text("Triggers"),
+    "constraints": Text("Constraints"),
+    "policies": Text("Policies"),
+    "extensions": Text("Extensions"),
+    "large_objects": Text("Large objects"),
+    "files": Text("Files"),
+}
 # What is missing of these is told by its rows or its value.
 WITH_ROWS = ("tables", "materialized_views", "sequences")
 
@@ -155,6 +172,10 @@ class Facts:
     def unknowns(self) -> tuple[Difference, ...]:
         """List the tables whose rows were not measured, so that nobody takes a copy's for equal."""
         return tuple(Difference(subject=name, expected=NOT_MEASURED, found="–") for name in self.uncounted)
+
+    def numbers(self) -> list[tuple[Text, int]]:
+        """Return of which kinds of objects there are how many; kinds without any are left out."""
+        return [(NUMBERS_OF.get(kind, verbatim(kind)), count) for kind, count in self.objects.items() if count]
 
     def without_names(self) -> Facts:
         """Return what the catalogue keeps; the names stay in the manifest."""
