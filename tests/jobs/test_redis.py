@@ -28,7 +28,16 @@ from dbadmin.jobs.execution import execute
 from dbadmin.models import Backup, Database, Job, JobLogLine, WorkerProcess
 from tests.backups.files import below
 from tests.factories import make_application, make_database, make_job, make_storage, make_worker
-from tests.jobs.workers import children, environment, frozen_in_the_middle, is_alive, over, supervised, until
+from tests.jobs.workers import (
+    children,
+    environment,
+    frozen_in_the_middle,
+    is_alive,
+    let_it_work_a_little,
+    over,
+    supervised,
+    until,
+)
 from tests.postgresql_catalogue import postgresql_catalogue as postgresql_catalogue
 from tests.redis_server import RedisServer
 from tests.redis_server import redis_server as redis_server
@@ -143,7 +152,7 @@ def test_cancel_and_kill_9_work_as_with_the_other_bell(through_redis: RedisServe
         until(over(job))
         assert job.state == JobState.LOST
         again = until(lambda: Job.objects.filter(retry_of=job).first())
-        until(over(again), seconds=60)
+        until(over(again))
     assert again.state == JobState.SUCCEEDED
     backup = Backup.objects.get()
     assert below(Path(storage.settings["path"])) == [f"{backup.key}/backup.tar", f"{backup.key}/manifest.json"]
@@ -157,11 +166,11 @@ def test_told_to_end_a_worker_gives_its_job_back(through_redis: RedisServer, tmp
         job, _ = queue.enqueue(JobKind.BACKUP, database, actor=ANNE)
         frozen_in_the_middle(job)
         assert WorkerProcess.objects.get().stopped_at is None
-        for _ in range(2):
-            worker.terminate()
-            os.kill(worker.pid, signal.SIGCONT)
-            time.sleep(0.05)
-        worker.wait(30)
+        worker.terminate()
+        os.kill(worker.pid, signal.SIGCONT)
+        let_it_work_a_little(worker.pid)
+        worker.terminate()
+        worker.wait(120)
     job.refresh_from_db()
     assert job.state == JobState.LOST
     assert Job.objects.get(retry_of=job).state == JobState.QUEUED
@@ -187,14 +196,14 @@ def test_500_jobs_three_workers_two_killed_and_a_redis_that_forgets(
         kinds = [(JobKind.BACKUP, database) for database in databases[:BACKUPS]]
         kinds += [(JobKind.HEALTH, database) for database in databases[BACKUPS:]]
         jobs = [queue.enqueue(kind, database, actor=ANNE)[0] for kind, database in kinds]
-        until(lambda: done() > 40, seconds=60)
+        until(lambda: done() > 40)
         kill_a_busy_worker(machines)
-        until(lambda: done() > 120, seconds=60)
+        until(lambda: done() > 120)
         through_redis.kill()
         time.sleep(1)
         through_redis.start()
         kill_a_busy_worker(machines)
-        until(lambda: not Job.objects.active().exists(), seconds=180)
+        until(lambda: not Job.objects.active().exists(), seconds=900)
     every_job_has_one_good_result(jobs)
     nothing_ran_twice_at_a_time()
     assert Counter(Backup.objects.values_list("database", "state")) == {

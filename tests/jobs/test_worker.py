@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,19 @@ from dbadmin.choices import JobKind, JobState, RestoreState
 from dbadmin.jobs import queue
 from dbadmin.jobs.foreground import work_on
 from dbadmin.jobs.reaper import reap
-from dbadmin.jobs.supervisor import FINISH_SECONDS
 from dbadmin.models import Backup, Database, Job, Restore, Storage
 from tests.backups.files import below, spools
 from tests.factories import make_storage
-from tests.jobs.workers import children, frozen_in_the_middle, is_alive, over, supervised, until
+from tests.jobs.workers import (
+    children,
+    frozen_in_the_middle,
+    is_alive,
+    is_pending,
+    let_it_work_a_little,
+    over,
+    supervised,
+    until,
+)
 from tests.sqlite_file import make_large_sqlite_file, sqlite_database
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,11 +61,10 @@ def nothing_is_left(storage: Storage) -> bool:
 def test_kill_9_of_a_worker_loses_the_job_which_is_repeated_and_succeeds(job: Job, storage: Storage) -> None:
     with supervised("worker", "--workers", "1", "--tick", "1"):
         os.kill(frozen_in_the_middle(job), signal.SIGKILL)
-        killed_at = time.monotonic()
         until(over(job))
-        assert (job.state, time.monotonic() - killed_at < 90) == (JobState.LOST, True)
+        assert job.state == JobState.LOST
         again = until(lambda: Job.objects.filter(retry_of=job).first())
-        until(over(again), seconds=60)
+        until(over(again))
     assert again.state == JobState.SUCCEEDED, again.message
     backup = Backup.objects.get()
     assert below(Path(storage.settings["path"])) == [f"{backup.key}/backup.tar", f"{backup.key}/manifest.json"]
@@ -72,7 +78,7 @@ def test_kill_9_of_the_supervisor_takes_the_children_along(job: Job, storage: St
         started = until(lambda: children(supervisor.pid))
         assert worker in started
         supervisor.kill()
-        until(lambda: not any(is_alive(pid) for pid in started), seconds=10)
+        until(lambda: not any(is_alive(pid) for pid in started))
     assert job in reap(timezone.now())  # a health check may have been running, too
     assert nothing_is_left(storage)
 
@@ -82,14 +88,13 @@ def test_ctrl_c_ends_everything_and_the_job_goes_on_next_time(job: Job, storage:
         worker = frozen_in_the_middle(job)
         started = children(supervisor.pid)
         os.kill(supervisor.pid, signal.SIGINT)
-        time.sleep(0.5)
-        for held_for in (FINISH_SECONDS, 0):  # asked to finish, and too slow for that, it is told to break off
-            os.kill(worker, signal.SIGCONT)
-            time.sleep(0.05)
-            os.kill(worker, signal.SIGSTOP)
-            time.sleep(held_for)
+        until(lambda: is_pending(worker, signal.SIGTERM))  # it is asked to finish
         os.kill(worker, signal.SIGCONT)
-        assert supervisor.wait(30) == 0
+        let_it_work_a_little(worker)
+        os.kill(worker, signal.SIGSTOP)
+        until(lambda: is_pending(worker, signal.SIGTERM))  # too slow for that, it is told to break off
+        os.kill(worker, signal.SIGCONT)
+        assert supervisor.wait(120) == 0
         assert not any(is_alive(pid) for pid in started)
     job.refresh_from_db()
     assert job.state == JobState.LOST, job.message
@@ -130,7 +135,7 @@ def test_a_command_that_is_interrupted_cancels_its_job(number: int, database: Da
         job = until(lambda: Job.objects.filter(state=JobState.RUNNING).first())
         until(lambda: any(path.stat().st_size for path in spools()[0].glob("*")) if spools() else False)
         command.send_signal(number)
-        assert command.wait(10) == 128 + number
+        assert command.wait(120) == 128 + number
     job.refresh_from_db()
     assert job.state == JobState.CANCELLED
     assert nothing_is_left(storage)

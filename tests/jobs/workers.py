@@ -63,14 +63,14 @@ def supervised(
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
 
 
-def until(answer: Callable[[], Answer], *, seconds: float = 30) -> Answer:
-    """Wait for a true answer, and return it."""
+def until(answer: Callable[[], Answer], *, seconds: float = 300) -> Answer:
+    """Wait for a true answer, and return it. ``seconds`` is long, because it matters only where something is broken."""
     end = time.monotonic() + seconds
     while not (found := answer()):
         assert time.monotonic() < end, f"waited {seconds} s in vain"
@@ -87,6 +87,24 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def is_pending(pid: int, number: signal.Signals) -> bool:
+    """Say whether a signal was sent to a stopped process that has not got it yet."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    pending = int(status.partition("ShdPnd:")[2].split()[0], 16)
+    return bool(pending >> (number - 1) & 1)
+
+
+def let_it_work_a_little(pid: int) -> None:
+    """Wait until the main thread has computed for a tenth of a second: signals that it has got are dealt with then."""
+
+    def ticks() -> int:
+        fields = Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    enough = ticks() + os.sysconf("SC_CLK_TCK") // 10
+    until(lambda: ticks() >= enough)
 
 
 def frozen_in_the_middle(job: Job) -> int:
