@@ -115,7 +115,7 @@ def test_copies_are_shown_with_what_they_lack(viewer: Client, operator: Client, 
         assert word in shown
     assert "Copy now" not in shown
     assert "Copy now" in page(operator, partial)
-    assert "Partial" in viewer.get(reverse("backups")).content.decode()
+    assert "1 copy has not arrived" in viewer.get(reverse("backups")).content.decode()
 
 
 @pytest.mark.django_db(transaction=True)
