@@ -8,10 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 PASSWORD = "correct horse battery"
+# Milliseconds; so long, because it matters only where something is broken.
+PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "Chromium is missing: sudo apt install chromium"
 # Playwright keeps an event loop in this thread, which Django would take for asynchronous code.
@@ -45,7 +48,7 @@ def page(browser: Browser, live_server: LiveServer, superuser: User, scheme: str
     """A signed-in page; it fails the test when anything violates the content security policy."""
     context = browser.new_context(base_url=live_server.url, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))

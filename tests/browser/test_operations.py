@@ -184,7 +184,7 @@ def test_a_backup_takes_the_place_of_the_original_and_is_undone(page: Page, shop
     page.get_by_role("button", name="Undo").click()
     page.wait_for_url("**/jobs/*/")
     with worker(Job.objects.get(kind="undo")):
-        expect(page.get_by_text("is what it was before the restore")).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("is what it was before the restore")).to_be_visible(timeout=120_000)
     page.goto(row.get_absolute_url())
     expect(page.get_by_role("heading", level=1)).to_have_text("Undone; the database is what it was before")
     assert violations(page) == []

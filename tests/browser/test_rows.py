@@ -35,7 +35,7 @@ def put_back(page: Page, backup: Backup, name: str) -> Restore:
     assert violations(page) == []
     page.get_by_label("to replace what is listed").fill(backup.database.name)
     page.get_by_role("button", name="Replace them").click()
-    expect(page).to_have_url(Job.objects.get(kind="restore").get_absolute_url(), timeout=10_000)
+    expect(page).to_have_url(Job.objects.get(kind="restore").get_absolute_url(), timeout=60_000)
     with worker(Job.objects.get(kind="restore")):
         expect(page.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
     row = Restore.objects.get()

@@ -27,7 +27,7 @@ def test_the_page_follows_the_workers_and_fits_a_telephone(page: Page) -> None:
         database=make_database(site="osaka"),
     )
     make_worker(version="0.0.1+87654321")
-    expect(page.get_by_text("2 workers run on 2 machines.")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("2 workers run on 2 machines.")).to_be_visible(timeout=60_000)
     expect(page.get_by_text("Dumping · 42 %")).to_be_visible()
     expect(page.get_by_text("manage.py worker --site osaka")).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 800})

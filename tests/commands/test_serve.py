@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def status(port: int, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request("GET", path)
         return connection.getresponse().status
@@ -30,7 +30,7 @@ def test_serve_answers_and_ends_everything_it_started() -> None:
         # web, two for long work, one for short, the clock
         started = until(lambda: len(found := children(supervisor.pid)) == 5 and found)
         supervisor.send_signal(signal.SIGINT)
-        assert supervisor.wait(30) == 0
+        assert supervisor.wait(120) == 0
         assert not any(is_alive(pid) for pid in started)
 
 
@@ -38,6 +38,6 @@ def test_a_port_that_is_taken_is_a_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with supervised("serve", "--port", str(port)) as supervisor:
-            assert supervisor.wait(30) == 4
+            assert supervisor.wait(120) == 4
             assert supervisor.stderr is not None
             assert "Choose another with --port." in supervisor.stderr.read()

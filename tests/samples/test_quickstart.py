@@ -23,7 +23,7 @@ from dbadmin.engines.postgresql.cluster import free_port
 from project import home as home_module
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 90
+PATIENCE = 300
 pytestmark = pytest.mark.postgresql
 
 
@@ -42,7 +42,7 @@ class Started:
     def page(self, path: str = "login/") -> int:
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self.process.poll() is None:
-            with contextlib.suppress(OSError), urllib.request.urlopen(self.address + path, timeout=5) as answer:
+            with contextlib.suppress(OSError), urllib.request.urlopen(self.address + path, timeout=60) as answer:
                 return int(answer.status)
             time.sleep(0.05)
         raise AssertionError(self.process.communicate()[0] if self.process.poll() is not None else "no answer")
@@ -98,7 +98,7 @@ def processes_of(home: Path) -> list[int]:
     return found
 
 
-def gone(home: Path, *, within: float = 10) -> bool:
+def gone(home: Path, *, within: float = 120) -> bool:
     until = time.monotonic() + within
     while processes_of(home) and time.monotonic() < until:
         time.sleep(0.1)

@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -166,9 +167,12 @@ def boto(server: S3Server) -> Any:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a port that nobody uses, and that the kernel gives to nobody until the caller listens there."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager
@@ -184,7 +188,7 @@ def running(argv: tuple[str, ...], *, port: int, env: dict[str, str] | None = No
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _attempt in range(300):
+    for _attempt in range(1200):
         assert process.poll() is None, f"{process.args} ended with {process.returncode}"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
