@@ -144,7 +144,7 @@ def test_the_switch_pauses_and_resumes(page: Page, busy: Schedule) -> None:
 def test_rules_are_tried_before_they_are_saved(page: Page, busy: Schedule) -> None:
     busy.runs.all().delete()
     page.goto(address("/retentions/{retention}/edit/", busy))
-    page.get_by_label("one of each day, days").fill("2")
+    page.get_by_label("One of each day, for (days)").fill("2")
     page.get_by_role("button", name="What would go?").click()
     expect(page.get_by_text("18 of 20 copies would go")).to_be_visible()
     assert violations(page) == []
