@@ -34,6 +34,7 @@ class Contestant:
 def once(contestant: Contestant) -> Run:
     """Run it one time; RuntimeError with its last words when it fails."""
     contestant.prepare()
+    os.sync()  # nobody waits for what somebody else has not written yet
     with open(os.devnull, "wb") as nothing, Path("/tmp/dbadmin-benchmark.err").open("w+b") as errors:
         begin = time.monotonic()
         process = subprocess.Popen(contestant.argv, env={**os.environ, **contestant.env}, stdout=nothing, stderr=errors)
@@ -46,11 +47,14 @@ def once(contestant: Contestant) -> Run:
 
 
 def compare(contestants: Sequence[Contestant], *, runs: int) -> list[dict[str, object]]:
-    """Run all in turn, ``runs`` times after one that is not counted; medians, and ratios to the first."""
+    """Run all in turn, forwards and backwards, ``runs`` times after one that is not counted.
+
+    Returns medians, and ratios to the first.
+    """
     taken: dict[str, list[Run]] = {contestant.name: [] for contestant in contestants}
     sizes: dict[str, int] = {}
     for number in range(runs + 1):
-        for contestant in contestants:
+        for contestant in contestants[:: -1 if number % 2 else 1]:
             run = once(contestant)
             sizes[contestant.name] = contestant.size()
             if number:

@@ -81,7 +81,6 @@ class _Drilling:
     server: Database | None
     progress: Progress
     job: Job | None
-    place: str = ""
     restore_seconds: float | None = None
     uncounted: int = 0
     is_read: bool = True
@@ -89,14 +88,16 @@ class _Drilling:
     checks: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self, folder: Path) -> None:
+        if self.server is not None:
+            require_place(self.backup, self.server)
         begun = time.monotonic()
         archive = folder / "archive"
         archive.mkdir()
         manifest = self._unpack(archive)
         unpacked = time.monotonic() - begun
         with self._scratch(folder, archive, manifest) as target:
-            self.place = str(target.address)[:300]
-            Drill.objects.filter(pk=self.row.pk).update(place=self.place)
+            self.row.place = str(target.address)[:300]
+            self.row.save(update_fields=["place"])
             begun = time.monotonic()
             lines = self._restore(target, archive, manifest)
             self.restore_seconds = round(unpacked + time.monotonic() - begun, 2)
@@ -118,7 +119,6 @@ class _Drilling:
             return self.engine.scratch(
                 origin=manifest.origin, client_version=manifest.client_version, spool=folder, progress=self.progress
             )
-        require_place(self.backup, self.server)
         self._note_place(self.server, manifest)
         return lent_place(
             server=self.server, row=self.row, archive=archive, manifest=manifest, progress=self.progress, job=self.job
@@ -242,7 +242,7 @@ def _chosen(backup: Backup, kind: str, tables: tuple[str, ...]) -> tuple[str, ..
             Text("Write the names as the backup's page lists them."),
         )
     if not known or backup.scope == SCHEMA:
-        raise Refused(Text("The backup holds no rows to drill in part."), Text("Choose a full drill."))
+        raise _nothing_in_part()
     return tables
 
 
@@ -250,8 +250,12 @@ def _sample(facts: Facts) -> list[str]:
     """Choose some by chance. Materialised views are counted like tables, but a dump has no rows of them."""
     known = sorted(facts.tables.keys() - set(facts.names.get("materialized_views", ())))
     if not known:
-        raise Refused(Text("The backup holds no rows to drill in part."), Text("Choose a full drill."))
+        raise _nothing_in_part()
     return random.sample(known, min(SAMPLED, len(known)))
+
+
+def _nothing_in_part() -> Refused:
+    return Refused(Text("The backup holds no rows to drill in part."), Text("Choose a full drill."))
 
 
 def _only(facts: Facts, tables: tuple[str, ...]) -> Facts:
@@ -305,7 +309,7 @@ def _fail(row: Drill, drilling: _Drilling, error: BaseException, job: Job | None
 
 
 def _take_over(row: Drill, drilling: _Drilling) -> None:
-    row.place, row.restore_seconds = drilling.place, drilling.restore_seconds
+    row.restore_seconds = drilling.restore_seconds
     row.differences = [asdict(difference) for difference in drilling.differences]
     row.checks = drilling.checks
 

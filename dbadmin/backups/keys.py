@@ -10,8 +10,7 @@ from dbadmin.archives.age import recipient_of
 from dbadmin.backups.copies import HELD
 from dbadmin.exceptions import KeyMissing, Refused
 from dbadmin.models import Backup, Copy, EncryptionKey
-from dbadmin.models.keys import closed
-from dbadmin.models.keys import names as names
+from dbadmin.models.keys import closed, names, with_private_half
 from dbadmin.text import Text
 
 
@@ -34,11 +33,6 @@ def require_key(backup: Backup, *, offered: Sequence[str] = ()) -> None:
         if not offered
         else Text("The key file that was offered holds another key. Nothing was changed."),
     )
-
-
-def with_private_half() -> QuerySet[EncryptionKey]:
-    """Return the keys that this server can read with."""
-    return EncryptionKey.objects.exclude(encrypted_identity="")
 
 
 def needed_by(key: EncryptionKey) -> int:

@@ -10,13 +10,14 @@ from typing import Any
 
 from dbadmin.archives.manifest import ARCHIVE_NAME, Manifest
 from dbadmin.backups import spool
-from dbadmin.backups.keys import names, needed
+from dbadmin.backups.keys import needed
 from dbadmin.backups.reading import read, require_stored, trusted_manifest
 from dbadmin.backups.restore import new_target
 from dbadmin.choices import BackupState, EngineName, Scope, Verdict
 from dbadmin.engines.postgresql import clients
 from dbadmin.exceptions import CorruptArchive, DbadminError, StorageError
 from dbadmin.models import Backup, Copy, Database
+from dbadmin.models.keys import names
 from dbadmin.storages.base import Storage as StorageBackend
 from dbadmin.text import Text
 

@@ -42,12 +42,7 @@ def place(
     stored = archive()
     backend.write(f"{key}/{MANIFEST_NAME}", [manifest().to_bytes()])
     # What cannot be read back as it was written never becomes a copy.
-    written = read_manifest(backend, key) if is_readable(backend, key) else None
-    if written is None or written.archive_sha256 == stored.sha256:
-        # Encrypted for keys that are elsewhere, or in clear, where the hash of the whole covers every member.
-        check_sealed(backend, key, stored.sha256, progress)
-    else:
-        verify(backend, key, written, progress)
+    check(backend, key, sha256=stored.sha256, manifest=lambda: read_manifest(backend, key), progress=progress)
     return Placed(size=stored.size, sha256=stored.sha256, recipients=recipients_of(backend))
 
 

@@ -157,9 +157,6 @@ class DetailsForm(Styled, forms.ModelForm[Storage]):
             self.initial["quota"] = f"{self.instance.quota_bytes / GIGABYTE:.3f}".rstrip("0").rstrip(".")
         self.fields["bandwidth_kilobytes"].required = False
         self.fields["retention"].empty_label = _("Kept for ever")  # type: ignore[attr-defined]
-        self.fields["retention"].help_text = _(
-            "Of backups that no schedule has taken, and of schedules that name no retention for this storage."
-        )
         chosen = self.instance.keys.values_list("pk", flat=True) if self.instance.pk else ()
         usable = EncryptionKey.objects.filter(retired_at=None) | EncryptionKey.objects.filter(pk__in=list(chosen))
         self.fields["keys"].queryset = usable.distinct()  # type: ignore[attr-defined]

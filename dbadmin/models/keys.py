@@ -13,6 +13,11 @@ from dbadmin.models.database import Database
 from dbadmin.models.storage import EncryptionKey
 
 
+def with_private_half() -> QuerySet[EncryptionKey]:
+    """Return the keys that this server can read with."""
+    return EncryptionKey.objects.exclude(encrypted_identity="")
+
+
 def closed(copies: Iterable[Sequence[str]], *, offered: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the public keys of which one private half is wanted to read any of these copies; none when one is read.
 
@@ -23,7 +28,7 @@ def closed(copies: Iterable[Sequence[str]], *, offered: Iterable[str] = ()) -> t
     if not sealed_for or not all(sealed_for):
         return ()
     wanted = set().union(*sealed_for)
-    here = EncryptionKey.objects.exclude(encrypted_identity="").filter(recipient__in=wanted)
+    here = with_private_half().filter(recipient__in=wanted)
     at_hand = {*offered, *here.values_list("recipient", flat=True)}
     return () if at_hand & wanted else tuple(sorted(wanted))
 

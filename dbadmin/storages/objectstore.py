@@ -175,10 +175,7 @@ class ObjectStorage:
             store = self._writer(len(content))
             try:
                 obstore.put(store, key, content, mode="create", **options)
-            except (NotSupportedError, AlreadyExistsError):
-                # Azure's emulator takes for an object what a dead writer never put together.
-                if self.has(key):
-                    raise taken(key) from None
+            except NotSupportedError:
                 obstore.put(store, key, content, mode="overwrite", **options)
 
     def _send(self, key: str, source: Iterable[bytes], *, part: int) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from django import template
 
 from dbadmin.archives.age import short
-from dbadmin.backups.keys import names, needed
+from dbadmin.backups.keys import needed
 from dbadmin.models import Backup
+from dbadmin.models.keys import names
 
 register = template.Library()
 

@@ -26,7 +26,7 @@ def test_an_ordinary_database_is_well(postgresql: Database) -> None:
     results = run(postgresql)
     assert {result.verdict for result in results.values()} == {Verdict.OK, Verdict.SKIPPED}
     known = {"reachable", "connections", "size", "backup_freshness", "drill", "archives", "copies", "orphans"}
-    assert known | {"migrations", "schedule", "schedule_runs", "released"} <= set(results)
+    assert known | {"migrations", "schedule", "schedule_runs", "released", "drill_key"} == set(results)
 
 
 def test_a_plain_role_does_not_know_the_connections(postgresql: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -14,19 +15,11 @@ from dbadmin.choices import JobKind, JobState, RestoreState
 from dbadmin.jobs import queue
 from dbadmin.jobs.foreground import work_on
 from dbadmin.jobs.reaper import reap
+from dbadmin.jobs.supervisor import FINISH_SECONDS
 from dbadmin.models import Backup, Database, Job, Restore, Storage
 from tests.backups.files import below, spools
 from tests.factories import make_storage
-from tests.jobs.workers import (
-    children,
-    frozen_in_the_middle,
-    is_alive,
-    is_pending,
-    let_it_work_a_little,
-    over,
-    supervised,
-    until,
-)
+from tests.jobs.workers import children, frozen_in_the_middle, is_alive, over, supervised, until
 from tests.sqlite_file import make_large_sqlite_file, sqlite_database
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,18 +76,17 @@ def test_kill_9_of_the_supervisor_takes_the_children_along(job: Job, storage: St
     assert nothing_is_left(storage)
 
 
-def test_ctrl_c_ends_everything_and_the_job_goes_on_next_time(job: Job, storage: Storage) -> None:
+def test_ctrl_c_ends_everything_and_the_job_goes_on_next_time(database: Database, tmp_path: Path) -> None:
+    archives = tmp_path / "archives"
+    storage = make_storage(archives, is_default=True, bandwidth_kilobytes=100)  # it would take half an hour
+    job = queue.enqueue(JobKind.BACKUP, database, actor=ANNE)[0]
     with supervised("worker", "--workers", "1", "--tick", "60") as supervisor:
-        worker = frozen_in_the_middle(job)
+        until(lambda: any(path.is_file() for path in archives.rglob("*")))
         started = children(supervisor.pid)
+        began = time.monotonic()
         os.kill(supervisor.pid, signal.SIGINT)
-        until(lambda: is_pending(worker, signal.SIGTERM))  # it is asked to finish
-        os.kill(worker, signal.SIGCONT)
-        let_it_work_a_little(worker)
-        os.kill(worker, signal.SIGSTOP)
-        until(lambda: is_pending(worker, signal.SIGTERM))  # too slow for that, it is told to break off
-        os.kill(worker, signal.SIGCONT)
         assert supervisor.wait(120) == 0
+        assert time.monotonic() - began >= FINISH_SECONDS  # it was asked to finish before it was told to break off
         assert not any(is_alive(pid) for pid in started)
     job.refresh_from_db()
     assert job.state == JobState.LOST, job.message

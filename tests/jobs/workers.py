@@ -89,24 +89,6 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def is_pending(pid: int, number: signal.Signals) -> bool:
-    """Say whether a signal was sent to a stopped process that has not got it yet."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    pending = int(status.partition("ShdPnd:")[2].split()[0], 16)
-    return bool(pending >> (number - 1) & 1)
-
-
-def let_it_work_a_little(pid: int) -> None:
-    """Wait until the main thread has computed for a tenth of a second: signals that it has got are dealt with then."""
-
-    def ticks() -> int:
-        fields = Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    enough = ticks() + os.sysconf("SC_CLK_TCK") // 10
-    until(lambda: ticks() >= enough)
-
-
 def frozen_in_the_middle(job: Job) -> int:
     """Stop the worker as soon as it has written part of the dump, and return its pid."""
     until(lambda: any(path.stat().st_size for path in spool.root().glob(f"job-{job.pk}-*/*")))

@@ -203,6 +203,7 @@ class Wire:
     target: int
     port: int = 0
     carried: int = 0
+    connections: int = 0
     _after: int = 0
     _times: int = 0
     _sockets: list[socket.socket] = field(default_factory=list)
@@ -228,6 +229,7 @@ class Wire:
         with contextlib.suppress(OSError):
             while True:
                 near, _address = self._listener.accept()
+                self.connections += 1
                 far = socket.create_connection(("127.0.0.1", self.target))
                 self._sockets += [near, far]
                 count = [0]

@@ -19,8 +19,9 @@ import pytest
 from dbadmin.exceptions import StorageError
 from dbadmin.storages import get_storage
 from dbadmin.storages.base import Storage
-from dbadmin.storages.limited import LimitedStorage
+from dbadmin.storages.limited import LimitedStorage, paced
 from dbadmin.storages.objectstore import HASTE, ObjectStorage, part_size
+from tests.clock import Clock
 from tests.storages.places import Place
 from tests.storages.servers import Wire
 
@@ -155,7 +156,8 @@ def test_what_a_killed_writer_left_is_no_object_and_is_swept(place: Place) -> No
     # Azure cannot be asked; it throws such blocks away itself.
     assert storage.sweep(before=datetime(2000, 1, 1, tzinfo=UTC)) == (None if place.kind == "azure" else 0)
     until_nothing_is_left(place, lambda: storage.sweep(before=datetime.now(UTC) + timedelta(minutes=5)))
-    storage.write("slug/20260101T000000Z-full-0123abcd/backup.tar", [b"again"])
+    if place.kind != "azure":  # the emulator takes what was never put together for an object
+        storage.write("slug/20260101T000000Z-full-0123abcd/backup.tar", [b"again"])
 
 
 def test_discarding_removes_what_a_killed_writer_left(place: Place) -> None:
@@ -207,6 +209,31 @@ def test_the_bandwidth_is_kept_to(place: Place, direction: str) -> None:
     taken = time.monotonic() - began
     assert taken > 0.8 * megabytes * MEGABYTE / pace
     assert b"".join(place.storage().open("a/b", offset=MEGABYTE)) == content(megabytes)[MEGABYTE:]
+
+
+@pytest.mark.parametrize("size", [1, 100_000, 7 * MEGABYTE])
+def test_a_limited_line_is_used_to_its_limit_and_no_further(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("dbadmin.storages.limited.time", clock)
+    pace, began = 1_000_000, clock.now
+    sent = sum(len(piece) for piece in paced([bytes(size)] * 3, pace))
+    # The last piece is handed over without waiting for it to get through.
+    assert (sent - pace / 10) / pace <= clock.now - began <= sent / pace
+    assert max(clock.slept) <= 0.11
+
+
+def test_a_pause_of_the_source_is_not_caught_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("dbadmin.storages.limited.time", clock)
+
+    def source() -> Iterator[bytes]:
+        yield bytes(500_000)
+        clock.now += 3600
+        yield bytes(500_000)
+
+    began = clock.now
+    assert sum(len(piece) for piece in paced(source(), 1_000_000)) == 1_000_000
+    assert 3600 + 0.7 <= clock.now - began <= 3600 + 1
 
 
 def test_ten_thousand_parts_are_enough_for_what_is_expected() -> None:

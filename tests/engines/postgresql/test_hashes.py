@@ -145,9 +145,12 @@ def test_what_the_time_did_not_suffice_for_is_named(servers: Servers, make_datab
 def test_a_long_query_is_ended_when_the_time_is_over(servers: Servers, make_database: MakeDatabase) -> None:
     source = make_database(servers[16], "CREATE TABLE small (v int); CREATE TABLE slow AS SELECT n, md5(n::text) AS w"
                            " FROM generate_series(1, 3000000) AS n")  # fmt: skip
-    cut = facts(source, Measuring(hashes=True, seconds=0.5))
-    assert cut.hashes.keys() <= {"public.small"}  # on a busy machine not even that
-    assert "public.slow" in cut.missing
+    for seconds in (0.25, 0.5, 1, 2, 4):  # as little as suffices for the small one on this machine
+        cut = facts(source, Measuring(hashes=True, seconds=seconds))
+        if cut.hashes:
+            break
+    assert cut.hashes.keys() == {"public.small"}
+    assert cut.missing == ("public.slow",)
 
 
 def test_a_row_that_cannot_be_written_leaves_its_table_counted(servers: Servers, make_database: MakeDatabase) -> None:

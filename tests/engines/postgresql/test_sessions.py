@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from dbadmin.engines.postgresql import PostgreSQLConnection, PostgreSQLEngine, pool_statistics, sessions
 from dbadmin.engines.postgresql.cluster import Cluster, free_port
 from dbadmin.exceptions import ConnectionFailed, DatabaseError
+from tests.clock import Clock
 from tests.engines.postgresql.conftest import MakeDatabase, Recorder, execute
 from tests.servers import Servers
 
@@ -72,15 +72,16 @@ def test_a_statement_that_takes_too_long_is_ended(server: Cluster) -> None:
 def test_connecting_is_tried_three_times_and_each_attempt_is_logged(
     server: Cluster, progress: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "FIRST_DELAY_SECONDS", 0.1)
+    clock = Clock()
+    monkeypatch.setattr(sessions, "time", clock)
     gone = replace(server.connection(), host="127.0.0.1", port=free_port())
-    started = time.monotonic()
+    began = clock.now
     with pytest.raises(ConnectionFailed) as caught:
         sessions.connect(gone, progress=progress)
     assert caught.value.stage == "TCP"
-    assert time.monotonic() - started >= 0.3
+    assert clock.now - began == pytest.approx(3 * sessions.FIRST_DELAY_SECONDS)  # then twice as long
     assert [line.partition(":")[0] for line in progress.lines] == ["warning", "warning", "error"]
-    assert "attempt 2 of 3), retrying in 0.2 s" in progress.lines[1]
+    assert f"attempt 2 of 3), retrying in {2 * sessions.FIRST_DELAY_SECONDS} s" in progress.lines[1]
     assert "failed after 3 attempts" in progress.lines[2]
 
 
@@ -90,11 +91,18 @@ def test_a_server_that_comes_back_is_reached_by_a_later_attempt(
     cluster = servers.make(16, "late")
     cluster.start()
     cluster.stop()
-    monkeypatch.setattr(progress, "log", lambda line, level: cluster.start())
+    attempts: list[str] = []
+
+    def start_after_the_first(line: object, *, level: str) -> None:
+        attempts.append(level)
+        cluster.start()
+
+    monkeypatch.setattr(progress, "log", start_after_the_first)
     try:
         sessions.connect(cluster.connection(), progress=progress).close()
     finally:
         cluster.remove()
+    assert attempts == ["warning"]
 
 
 def test_pooled_sessions_survive_a_restart_of_the_server(engine: PostgreSQLEngine, servers: Servers) -> None:
