@@ -33,7 +33,6 @@ from tests.jobs.workers import (
     environment,
     frozen_in_the_middle,
     is_alive,
-    let_it_work_a_little,
     over,
     supervised,
     until,
@@ -167,9 +166,8 @@ def test_told_to_end_a_worker_gives_its_job_back(through_redis: RedisServer, tmp
         frozen_in_the_middle(job)
         assert WorkerProcess.objects.get().stopped_at is None
         worker.terminate()
+        worker.send_signal(signal.SIGINT)  # told twice, by signals that do not become one
         os.kill(worker.pid, signal.SIGCONT)
-        let_it_work_a_little(worker.pid)
-        worker.terminate()
         worker.wait(120)
     job.refresh_from_db()
     assert job.state == JobState.LOST
