@@ -12,7 +12,7 @@ APP = Path(__file__).parent.parent / "dbadmin"
 LAYERS = [
     {"text"},
     {"exceptions"},
-    {"probing", "progress", "facts", "timetable"},
+    {"hashing", "probing", "progress", "facts", "timetable"},
     {"process", "sources"},
     {"storages"},
     {"archives"},

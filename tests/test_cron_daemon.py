@@ -59,7 +59,7 @@ def daemon() -> Iterator[None]:
     yield
     if started is not None:
         started.terminate()
-        started.wait(10)
+        started.wait(120)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from dbadmin.jobs import bell, clock, presence, queue, workers
 from dbadmin.jobs.bells.base import Unreachable
 from dbadmin.jobs.bells.redis import RedisBells
 from dbadmin.jobs.execution import execute
-from dbadmin.models import Backup, Database, Job, JobLogLine, WorkerProcess
+from dbadmin.models import Backup, Database, Job, JobLogLine, Storage, WorkerProcess
 from tests.backups.files import below
 from tests.factories import make_application, make_database, make_job, make_storage, make_worker
 from tests.jobs.workers import (
@@ -134,7 +134,7 @@ def test_a_site_without_a_worker_is_told_of(through_redis: RedisServer) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_cancel_and_kill_9_work_as_with_the_other_bell(through_redis: RedisServer, tmp_path: Path) -> None:
-    storage = make_storage(tmp_path / "archives", is_default=True)
+    storage = make_storage(tmp_path / "archives", is_default=True, bandwidth_kilobytes=100)
     database = sqlite_database(make_large_sqlite_file(tmp_path / "large.db", megabytes=150), slug="large")
     with supervised("worker", "--workers", "1", "--tick", "1", env={"DBADMIN_REDIS_URL": through_redis.url}) as one:
         job, _ = queue.enqueue(JobKind.BACKUP, database, actor=ANNE)
@@ -147,7 +147,9 @@ def test_cancel_and_kill_9_work_as_with_the_other_bell(through_redis: RedisServe
         assert is_alive(worker)
 
         job, _ = queue.enqueue(JobKind.BACKUP, database, actor=ANNE)
-        os.kill(frozen_in_the_middle(job), signal.SIGKILL)
+        worker = frozen_in_the_middle(job)
+        Storage.objects.update(bandwidth_kilobytes=0)
+        os.kill(worker, signal.SIGKILL)
         until(over(job))
         assert job.state == JobState.LOST
         again = until(lambda: Job.objects.filter(retry_of=job).first())
@@ -159,7 +161,7 @@ def test_cancel_and_kill_9_work_as_with_the_other_bell(through_redis: RedisServe
 
 @pytest.mark.django_db(transaction=True)
 def test_told_to_end_a_worker_gives_its_job_back(through_redis: RedisServer, tmp_path: Path) -> None:
-    make_storage(tmp_path / "archives", is_default=True)
+    make_storage(tmp_path / "archives", is_default=True, bandwidth_kilobytes=100)
     database = sqlite_database(make_large_sqlite_file(tmp_path / "large.db", megabytes=150), slug="large")
     with supervised("redis_worker", "long", env={"DBADMIN_REDIS_URL": through_redis.url}) as worker:
         job, _ = queue.enqueue(JobKind.BACKUP, database, actor=ANNE)

@@ -39,7 +39,12 @@ def database(db: None, large: Path) -> Database:
 
 @pytest.fixture
 def storage(db: None, tmp_path: Path) -> Storage:
-    return make_storage(tmp_path / "archives", is_default=True)
+    """So slow that a backup to it takes half an hour, and is not over before something happens to it."""
+    return make_storage(tmp_path / "archives", is_default=True, bandwidth_kilobytes=100)
+
+
+def speed_up(storage: Storage) -> None:
+    Storage.objects.filter(pk=storage.pk).update(bandwidth_kilobytes=0)
 
 
 @pytest.fixture
@@ -53,7 +58,9 @@ def nothing_is_left(storage: Storage) -> bool:
 
 def test_kill_9_of_a_worker_loses_the_job_which_is_repeated_and_succeeds(job: Job, storage: Storage) -> None:
     with supervised("worker", "--workers", "1", "--tick", "1"):
-        os.kill(frozen_in_the_middle(job), signal.SIGKILL)
+        worker = frozen_in_the_middle(job)
+        speed_up(storage)
+        os.kill(worker, signal.SIGKILL)
         until(over(job))
         assert job.state == JobState.LOST
         again = until(lambda: Job.objects.filter(retry_of=job).first())
@@ -76,12 +83,9 @@ def test_kill_9_of_the_supervisor_takes_the_children_along(job: Job, storage: St
     assert nothing_is_left(storage)
 
 
-def test_ctrl_c_ends_everything_and_the_job_goes_on_next_time(database: Database, tmp_path: Path) -> None:
-    archives = tmp_path / "archives"
-    storage = make_storage(archives, is_default=True, bandwidth_kilobytes=100)  # it would take half an hour
-    job = queue.enqueue(JobKind.BACKUP, database, actor=ANNE)[0]
+def test_ctrl_c_ends_everything_and_the_job_goes_on_next_time(job: Job, storage: Storage) -> None:
     with supervised("worker", "--workers", "1", "--tick", "60") as supervisor:
-        until(lambda: any(path.is_file() for path in archives.rglob("*")))
+        until(lambda: below(Path(storage.settings["path"])))
         started = children(supervisor.pid)
         began = time.monotonic()
         os.kill(supervisor.pid, signal.SIGINT)
@@ -106,6 +110,7 @@ def test_a_cancelled_backup_leaves_no_file(job: Job, storage: Storage) -> None:
 
 
 def test_kill_9_during_a_restore_leaves_no_half_made_file(database: Database, storage: Storage, tmp_path: Path) -> None:
+    speed_up(storage)
     made = work_on(JobKind.BACKUP, database, actor=ANNE, params={})
     target = tmp_path / "copy.db"
     params = {"backup": made.backup.pk, "target_name": str(target)}
