@@ -12,7 +12,7 @@ APP = Path(__file__).parent.parent / "dbadmin"
 LAYERS = [
     {"text"},
     {"exceptions"},
-    {"hashing", "probing", "progress", "facts", "timetable"},
+    {"probing", "progress", "facts", "timetable"},
     {"process", "sources"},
     {"storages"},
     {"archives"},
