@@ -167,7 +167,7 @@ def _not_for_good(databases: Iterable[Database], now: datetime) -> dict[int, Jud
 
 def of_backup(backup: Backup, now: datetime) -> list[Judged]:
     """Say of each copy of a backup that is there, or is waited for, whether it stays, and why."""
-    return [judged for judged in judge(backup.database, now=now).copies if judged.copy.backup_id == backup.pk]
+    return list(judge(backup.database, now=now, backup=backup).copies)
 
 
 def _is_for_now(judged: Judged) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -51,10 +52,11 @@ def strips(now: datetime) -> dict[int, list[Day]]:
     """Return, for each registered database, the days up to today in the present time zone, oldest first."""
     days = _days(now)
     found: dict[int, list[Day]] = defaultdict(list)
+    drawn = functools.cache(lambda number, made, failed: _day(days[number], made=made, failed=failed))
     with connection.cursor() as cursor:
         cursor.execute(_query(), [value for since, until in _bounds(days) for value in (since, until)])
         for database_id, number, made, failed in cursor.fetchall():
-            found[database_id].append(_day(days[number], made=bool(made), failed=bool(failed)))
+            found[database_id].append(drawn(number, bool(made), bool(failed)))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,16 +66,20 @@ def preview(
 
 
 def judge(
-    database: Database, *, now: datetime, retention: Retention | None = None, everywhere: bool = False
+    database: Database,
+    *,
+    now: datetime,
+    retention: Retention | None = None,
+    everywhere: bool = False,
+    backup: Backup | None = None,
 ) -> Judgement:
-    """Say what would stay and go now, see ``preview``."""
-    copies = _copies(database)
-    found = _retentions(copies, proposed=retention, everywhere=everywhere)
-    reading = read_now(database)
-    items = [_item(copy, reading) for copy in copies]
+    """Say what would stay and go now, see ``preview``; with ``backup`` only of its copies."""
+    items = list(_items(database, read_now(database)))
+    storages = Storage.objects.select_related("retention").in_bulk({item.storage for item in items})
+    found = _retentions({item.group for item in items}, storages, proposed=retention, everywhere=everywhere)
     policies = {group: policy_of(row) if row else None for group, row in found.items()}
-    decisions = decide(items, policies, now=now, failing=_failing(database, found, copies))
-    return Judgement(database=database, copies=tuple(_judged(copies, found, decisions)))
+    decisions = decide(items, policies, now=now, failing=_failing(database, found))
+    return Judgement(database=database, copies=tuple(_judged(_copies(database, storages, backup), found, decisions)))
 
 
 def policy_of(retention: Retention) -> Policy:
@@ -100,15 +104,18 @@ def read_now(database: Database) -> set[int]:
     return named
 
 
-def _copies(database: Database) -> list[Copy]:
-    """What is there or waited for; removed storages keep what they have, and nothing else relies on that.
+def _of(database: Database) -> QuerySet[Copy]:
+    """What is there or waited for; removed storages keep what they have, and nothing else relies on that."""
+    rows = Copy.objects.filter(backup__database=database, storage__removed_at=None)
+    return rows.exclude(state__in=(CopyState.EXPIRING, CopyState.DELETED)).order_by()
 
-    There may be ten thousand: what many share is read once.
-    """
-    rows = Copy.objects.filter(backup__database=database, storage__removed_at=None).select_related("backup")
-    rows = rows.exclude(state__in=(CopyState.EXPIRING, CopyState.DELETED))
-    copies = list(rows.defer("message", "recipients", "backup__facts", "backup__origin").order_by())
-    storages = Storage.objects.select_related("retention").in_bulk({copy.storage_id for copy in copies})
+
+def _copies(database: Database, storages: Mapping[int, Storage], backup: Backup | None) -> list[Copy]:
+    """There may be ten thousand: what many share is read once."""
+    rows = _of(database).filter(storage__in=storages)  # no others, should there be more by now
+    rows = rows if backup is None else rows.filter(backup=backup)
+    rows = rows.select_related("backup").defer("message", "recipients", "backup__facts", "backup__origin")
+    copies = list(rows)
     schedules = Schedule.objects.in_bulk({copy.backup.schedule_id for copy in copies} - {None})
     for copy in copies:
         copy.storage, copy.backup.database = storages[copy.storage_id], database
@@ -116,29 +123,30 @@ def _copies(database: Database) -> list[Copy]:
     return copies
 
 
-def _group(copy: Copy) -> Group:
-    return (copy.storage_id, copy.backup.schedule_id, copy.backup.scope)
-
-
-def _item(copy: Copy, reading: set[int]) -> Item:
-    backup = copy.backup
-    return Item(
-        id=copy.pk,
-        backup=backup.pk,
-        group=_group(copy),
-        taken_at=backup.started_at,
-        stored_at=copy.stored_at,
-        scope=backup.scope,
-        storage=copy.storage_id,
-        size=copy.size,
-        base=backup.base_id,
-        good=copy.state == CopyState.STORED and backup.state == BackupState.AVAILABLE,
-        stored=copy.state not in NOT_THERE,
-        proven=backup.proven_at is not None,
-        pinned=backup.pinned_at is not None,
-        pin_note=backup.pin_note,
-        busy=backup.pk in reading,
-    )
+def _items(database: Database, reading: set[int]) -> Iterator[Item]:
+    rows = _of(database).values_list(
+        "pk", "state", "stored_at", "size", "storage_id", "backup_id", "backup__schedule_id", "backup__scope",
+        "backup__state", "backup__started_at", "backup__base_id", "backup__proven_at", "backup__pinned_at",
+        "backup__pin_note",
+    )  # fmt: skip
+    for pk, state, stored_at, size, storage, backup, schedule, scope, of, taken_at, base, proven, pinned, note in rows:
+        yield Item(
+            id=pk,
+            backup=backup,
+            group=(storage, schedule, scope),
+            taken_at=taken_at,
+            stored_at=stored_at,
+            scope=scope,
+            storage=storage,
+            size=size,
+            base=base,
+            good=state == CopyState.STORED and of == BackupState.AVAILABLE,
+            stored=state not in NOT_THERE,
+            proven=proven is not None,
+            pinned=pinned is not None,
+            pin_note=note,
+            busy=backup in reading,
+        )
 
 
 def _judged(
@@ -146,21 +154,20 @@ def _judged(
 ) -> Iterable[Judged]:
     by_id = {copy.pk: copy for copy in copies}
     for decision in decisions:
-        copy = by_id[decision.item.id]
-        yield Judged(copy=copy, keep=decision.keep, reasons=decision.reasons, retention=found[decision.item.group])
+        if copy := by_id.get(decision.item.id):
+            yield Judged(copy=copy, keep=decision.keep, reasons=decision.reasons, retention=found[decision.item.group])
 
 
 def _retentions(
-    copies: Iterable[Copy], *, proposed: Retention | None, everywhere: bool
+    groups: Collection[Group], storages: Mapping[int, Storage], *, proposed: Retention | None, everywhere: bool
 ) -> dict[Group, Retention | None]:
     """Return group -> the retention of its schedule's destination, otherwise of its storage."""
-    groups = {_group(copy): copy.storage.retention for copy in copies}
     schedules = {schedule for _storage, schedule, _scope in groups if schedule}
     rows = Destination.objects.filter(schedule__in=schedules, retention__isnull=False).select_related("retention")
     chosen: dict[tuple[int, int | None], Retention | None] = {
         (row.storage_id, row.schedule_id): row.retention for row in rows
     }
-    found = {group: chosen.get(group[:2]) or retention for group, retention in groups.items()}
+    found = {group: chosen.get(group[:2]) or storages[group[0]].retention for group in groups}
     if proposed is None:
         return found
     return {group: proposed if everywhere or _is_same(row, proposed) else row for group, row in found.items()}
@@ -173,9 +180,9 @@ def _is_same(row: Retention | None, proposed: Retention) -> bool:
 # Failing: newer runs of a group that did not succeed
 
 
-def _failing(database: Database, groups: Iterable[Group], copies: Iterable[Copy]) -> dict[Group, Text]:
+def _failing(database: Database, groups: Collection[Group]) -> dict[Group, Text]:
     sentences = _failing_schedules(database, {schedule for _storage, schedule, _scope in groups if schedule})
-    if by_hand := _failing_by_hand(database, copies):
+    if by_hand := _failing_by_hand(database):
         sentences[None] = by_hand
     return {group: sentences[group[1]] for group in groups if group[1] in sentences}
 
@@ -199,12 +206,12 @@ def _failing_sentence(name: str, due: datetime) -> Text:
     )
 
 
-def _failing_by_hand(database: Database, copies: Iterable[Copy]) -> Text | None:
+def _failing_by_hand(database: Database) -> Text | None:
     ended = Job.objects.filter(database=database, kind=JobKind.BACKUP, state__in=(JobState.SUCCEEDED, *BROKEN))
     newest = ended.order_by("-pk").only("state", "created_at").first()
     if newest is None or newest.state not in BROKEN:
         return None
-    if any(copy.state == CopyState.STORED and copy.backup.started_at > newest.created_at for copy in copies):
+    if _of(database).filter(state=CopyState.STORED, backup__started_at__gt=newest.created_at).exists():
         return None
     return Text("The newest backup job ({job}) did not succeed; until one does, nothing goes.", job=newest.pk)
 
