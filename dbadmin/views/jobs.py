@@ -66,6 +66,7 @@ def live(request: HttpRequest, pk: int) -> HttpResponse:
         "job": found,
         "could_not_run": could_not_run(found),
         "nobody_takes": nobody_takes(found, timezone.now()),
+        "is_update": True,
     }
     response = render(request, "dbadmin/_job_live.html", context)
     if not found.is_active:

@@ -133,6 +133,7 @@ def test_a_backup_is_started_watched_and_found(page: Page, shop: Database) -> No
         expect(page.get_by_role("link", name="Show the backup")).to_be_visible()
         expect(page.locator("#log")).to_contain_text("archive")
     expect(page.locator("[hx-get]")).to_have_count(0)
+    expect(page.locator("#job-started time")).to_be_visible()
     assert violations(page) == []
     page.get_by_role("link", name="Show the backup").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Store / Shop")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -59,8 +60,17 @@ def test_the_live_part_asks_again_only_while_the_job_is_active(viewer: Client) -
     assert "HX-Trigger" not in response
     Job.objects.update(state="succeeded", finished_at=timezone.now())
     response = viewer.get(url)
-    assert "hx-" not in response.content.decode()
+    assert "hx-get" not in response.content.decode()
     assert response["HX-Trigger"] == "job-finished"
+
+
+def test_the_page_learns_when_the_job_was_started(viewer: Client) -> None:
+    job = make_job()
+    assert 'id="job-started">–<' in viewer.get(job.get_absolute_url()).content.decode()
+    Job.objects.update(state="running", started_at=datetime(2026, 11, 21, 3, 4, tzinfo=UTC))
+    answer = viewer.get(reverse("job-live", args=[job.pk])).content.decode()
+    assert 'id="job-started" hx-swap-oob="true"><time' in answer
+    assert "2026-11-21 03:04" in answer
 
 
 def test_a_row_of_the_list_asks_again_only_while_its_job_is_active(viewer: Client) -> None:
