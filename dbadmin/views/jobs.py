@@ -108,7 +108,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _job(pk: int) -> Job:
     related: QuerySet[Job] = Job.objects.select_related(
-        "database__application", "backup", "restore", "comparison", "retried_by"
+        "database__application", "backup", "drill", "restore", "imported", "comparison", "retried_by"
     )
     return get_object_or_404(related, pk=pk)
 

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from dbadmin.models import AuditEvent, Job, JobLogLine
+from dbadmin.models import AuditEvent, Drill, Job, JobLogLine
 from dbadmin.text import Text
 from tests.factories import make_backup, make_database, make_job
 
@@ -162,3 +162,12 @@ def test_viewers_see_but_do_not_cancel(viewer: Client, operator: Client, client:
     for name in ("job", "job-live", "job-row", "job-log"):
         assert client.get(reverse(name, args=[job.pk])).status_code == 302
         assert viewer.post(reverse(name, args=[job.pk])).status_code == 405
+
+
+def test_a_job_that_is_over_leads_to_what_it_found(viewer: Client) -> None:
+    backup = make_backup()
+    drilled = make_job(kind="drill", state="succeeded", params={"backup": backup.pk})
+    report = Drill.objects.create(backup=backup, job=drilled, kind="full", started_at=timezone.now())
+    verified = make_job(kind="verify", state="succeeded", params={"backup": backup.pk})
+    for job, address in ((drilled, report.get_absolute_url()), (verified, backup.get_absolute_url())):
+        assert f'class="btn btn-primary" href="{address}"' in viewer.get(job.get_absolute_url()).content.decode()
