@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
+from typing import Any
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
@@ -18,6 +20,12 @@ Group = tuple[int, int | None, str]  # storage, schedule, scope
 RULES = ("last", "within_days", "hourly", "daily", "weekly", "monthly", "yearly", "minimum", "time_zone")
 READERS = (JobKind.RESTORE, JobKind.VERIFY, JobKind.DRILL, JobKind.COMPARE)
 NOT_THERE = (CopyState.WAITING, CopyState.FAILED)
+FACTS = (
+    "pk", "state", "stored_at", "size", "storage_id", "backup_id", "backup__schedule_id", "backup__scope",
+    "backup__state", "backup__started_at", "backup__base_id", "backup__proven_at", "backup__pinned_at",
+    "backup__pin_note",
+)  # fmt: skip
+_facts_of = attrgetter(*(name.replace("__", ".") for name in FACTS))
 BROKEN = (JobState.FAILED, JobState.ERRORED, JobState.LOST)
 
 
@@ -74,12 +82,17 @@ def judge(
     backup: Backup | None = None,
 ) -> Judgement:
     """Say what would stay and go now, see ``preview``; with ``backup`` only of its copies."""
-    items = list(_items(database, read_now(database)))
+    reading = read_now(database)
+    whole = list(_whole(_of(database))) if backup is None else []
+    rows: Iterable[tuple[Any, ...]] = map(_facts_of, whole) if backup is None else _of(database).values_list(*FACTS)
+    items = [_item(row, reading) for row in rows]
     storages = Storage.objects.select_related("retention").in_bulk({item.storage for item in items})
     found = _retentions({item.group for item in items}, storages, proposed=retention, everywhere=everywhere)
     policies = {group: policy_of(row) if row else None for group, row in found.items()}
     decisions = decide(items, policies, now=now, failing=_failing(database, found))
-    return Judgement(database=database, copies=tuple(_judged(_copies(database, storages, backup), found, decisions)))
+    copies = whole if backup is None else list(_whole(_of(database).filter(backup=backup, storage__in=storages)))
+    _complete(copies, database, storages)
+    return Judgement(database=database, copies=tuple(_judged(copies, found, decisions)))
 
 
 def policy_of(retention: Retention) -> Policy:
@@ -110,43 +123,38 @@ def _of(database: Database) -> QuerySet[Copy]:
     return rows.exclude(state__in=(CopyState.EXPIRING, CopyState.DELETED)).order_by()
 
 
-def _copies(database: Database, storages: Mapping[int, Storage], backup: Backup | None) -> list[Copy]:
+def _whole(copies: QuerySet[Copy]) -> QuerySet[Copy]:
+    return copies.select_related("backup").defer("message", "recipients", "backup__facts", "backup__origin")
+
+
+def _complete(copies: Collection[Copy], database: Database, storages: Mapping[int, Storage]) -> None:
     """There may be ten thousand: what many share is read once."""
-    rows = _of(database).filter(storage__in=storages)  # no others, should there be more by now
-    rows = rows if backup is None else rows.filter(backup=backup)
-    rows = rows.select_related("backup").defer("message", "recipients", "backup__facts", "backup__origin")
-    copies = list(rows)
     schedules = Schedule.objects.in_bulk({copy.backup.schedule_id for copy in copies} - {None})
     for copy in copies:
         copy.storage, copy.backup.database = storages[copy.storage_id], database
         copy.backup.schedule = schedules[copy.backup.schedule_id] if copy.backup.schedule_id else None
-    return copies
 
 
-def _items(database: Database, reading: set[int]) -> Iterator[Item]:
-    rows = _of(database).values_list(
-        "pk", "state", "stored_at", "size", "storage_id", "backup_id", "backup__schedule_id", "backup__scope",
-        "backup__state", "backup__started_at", "backup__base_id", "backup__proven_at", "backup__pinned_at",
-        "backup__pin_note",
-    )  # fmt: skip
-    for pk, state, stored_at, size, storage, backup, schedule, scope, of, taken_at, base, proven, pinned, note in rows:
-        yield Item(
-            id=pk,
-            backup=backup,
-            group=(storage, schedule, scope),
-            taken_at=taken_at,
-            stored_at=stored_at,
-            scope=scope,
-            storage=storage,
-            size=size,
-            base=base,
-            good=state == CopyState.STORED and of == BackupState.AVAILABLE,
-            stored=state not in NOT_THERE,
-            proven=proven is not None,
-            pinned=pinned is not None,
-            pin_note=note,
-            busy=backup in reading,
-        )
+def _item(row: tuple[Any, ...], reading: set[int]) -> Item:
+    """``row``: its ``FACTS``. A model of each would cost several times as much where one backup alone is asked for."""
+    pk, state, stored_at, size, storage, backup, schedule, scope, of, taken_at, base, proven, pinned, note = row
+    return Item(
+        id=pk,
+        backup=backup,
+        group=(storage, schedule, scope),
+        taken_at=taken_at,
+        stored_at=stored_at,
+        scope=scope,
+        storage=storage,
+        size=size,
+        base=base,
+        good=state == CopyState.STORED and of == BackupState.AVAILABLE,
+        stored=state not in NOT_THERE,
+        proven=proven is not None,
+        pinned=pinned is not None,
+        pin_note=note,
+        busy=backup in reading,
+    )
 
 
 def _judged(

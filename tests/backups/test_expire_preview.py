@@ -30,11 +30,11 @@ def test_judging_costs_the_same_for_one_backup_and_for_many(
     schedule = make_schedule()
     Destination.objects.create(schedule=schedule, storage=storage, retention=make_retention())
     make_backup(database=database, storage=storage, schedule=schedule)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(7):
         judge(database, now=timezone.now())
     for days in range(20):
         make_backup(database=database, storage=storage, schedule=schedule, key=f"shop/{days}")
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(7):
         judge(database, now=timezone.now())
 
 

@@ -60,7 +60,7 @@ def test_the_live_part_asks_again_only_while_the_job_is_active(viewer: Client) -
     assert "HX-Trigger" not in response
     Job.objects.update(state="succeeded", finished_at=timezone.now())
     response = viewer.get(url)
-    assert "hx-get" not in response.content.decode()
+    assert response.content.decode().count("hx-") == response.content.decode().count('hx-swap-oob="true"') == 1
     assert response["HX-Trigger"] == "job-finished"
 
 
