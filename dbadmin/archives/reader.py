@@ -12,6 +12,7 @@ from typing import IO
 
 from dbadmin.archives.manifest import ARCHIVE_NAME, LARGEST, MANIFEST_NAME, Manifest
 from dbadmin.archives.sound import is_inside
+from dbadmin.digest import Digest
 from dbadmin.exceptions import CorruptArchive, Refused
 from dbadmin.progress import Progress
 from dbadmin.storages.base import CHUNK, Storage
@@ -126,7 +127,7 @@ class _HashedStream(io.RawIOBase):
         self._chunks = chunks
         self._progress = progress
         self._rest = b""
-        self._digest = hashlib.sha256()
+        self._digest = Digest()
         self.size = 0
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dbadmin.archives.manifest import ARCHIVE_NAME, Member
+from dbadmin.digest import Digest
 from dbadmin.progress import Progress
 from dbadmin.storages.base import CHUNK, Storage, StoredObject
 from dbadmin.text import Text
@@ -32,7 +33,7 @@ class ArchiveWriter:
     size: int = 0
 
     def __post_init__(self) -> None:
-        self._whole = hashlib.sha256()
+        self._whole = Digest()
         self._files = sorted(path for path in self.spool.rglob("*") if path.is_file())
 
     @property

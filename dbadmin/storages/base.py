@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from dbadmin.digest import Digest
 from dbadmin.exceptions import StorageError
 from dbadmin.text import Text
 
@@ -85,7 +85,7 @@ class Counted:
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
-        self._digest = hashlib.sha256()
+        self._digest = Digest()
         self.size = 0
 
     def __iter__(self) -> Iterator[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import secrets
 import shutil
@@ -13,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dbadmin.digest import Digest
 from dbadmin.exceptions import StorageError
 from dbadmin.storages.base import CHUNK, TEMPORARY, StoredObject, is_temporary, require_name
 from dbadmin.text import Text
@@ -121,7 +121,7 @@ def _publish(temporary: Path, path: Path) -> None:
 
 def _write_synced(path: Path, chunks: Iterable[bytes], *, key: str) -> str:
     """Write a new file to the disk and return its hash. Errors of ``chunks`` are not about the storage, and pass."""
-    digest = hashlib.sha256()
+    digest = Digest()
     with _sentences(key):
         file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
     try:

@@ -1,0 +1,30 @@
+"""SHA-256 of a stream, reckoned beside the thread that reads and writes it: hashing leaves the interpreter free."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+
+AHEAD = 2
+
+
+class Digest:
+    """The hash of all chunks in the order in which they came, in constant memory."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256")
+        self._waiting: deque[Future[None]] = deque()
+
+    def update(self, chunk: bytes) -> None:
+        """Add a chunk, which nobody changes afterwards; waits while ``AHEAD`` others are not hashed yet."""
+        self._waiting.append(self._pool.submit(self._hash.update, chunk))
+        if len(self._waiting) > AHEAD:
+            self._waiting.popleft().result()
+
+    def hexdigest(self) -> str:
+        """Return the hash so far, in hexadecimal."""
+        while self._waiting:
+            self._waiting.popleft().result()
+        return self._hash.hexdigest()
