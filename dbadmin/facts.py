@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -176,6 +176,15 @@ class Facts:
     def numbers(self) -> list[tuple[Text, int]]:
         """Return of which kinds of objects there are how many; kinds without any are left out."""
         return [(NUMBERS_OF.get(kind, verbatim(kind)), count) for kind, count in self.objects.items() if count]
+
+    def only(self, tables: Container[str]) -> Facts:
+        """Return the rows and hashes of these tables, and nothing else."""
+        return Facts(
+            tables={name: rows for name, rows in self.tables.items() if name in tables},
+            hashes={name: total for name, total in self.hashes.items() if name in tables},
+            missing=tuple(name for name in self.missing if name in tables),
+            reasons=self.reasons,
+        )
 
     def without_names(self) -> Facts:
         """Return what the catalogue keeps; the names stay in the manifest."""

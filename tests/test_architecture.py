@@ -12,8 +12,8 @@ APP = Path(__file__).parent.parent / "dbadmin"
 LAYERS = [
     {"text"},
     {"exceptions"},
-    {"probing", "progress", "facts", "timetable"},
-    {"process", "sources"},
+    {"digest", "probing", "progress", "facts", "timetable"},
+    {"beside", "process", "sources"},
     {"storages"},
     {"archives"},
     {"engines"},

@@ -20,6 +20,7 @@ from dbadmin.backups.drill_places import is_own, lent_place, remove_scratch, req
 from dbadmin.backups.reading import unpack
 from dbadmin.backups.restore import comparable
 from dbadmin.backups.spool import spool
+from dbadmin.beside import beside
 from dbadmin.choices import DrillKind, DrillState, Verdict
 from dbadmin.engines.base import DATA, SCHEMA, Engine, Examination, ReportLine, RestoreOptions
 from dbadmin.exceptions import DbadminError, Refused
@@ -102,9 +103,8 @@ class _Drilling:
             lines = self._restore(target, archive, manifest)
             self.restore_seconds = round(unpacked + time.monotonic() - begun, 2)
             self._compare_facts(target, manifest, lines)
-            self._compare_content(target, archive, manifest)
             self._ask_assertions(target, manifest)
-            self._examine(target)
+            self._look_inside(target, archive, manifest)
 
     @property
     def backup(self) -> Backup:
@@ -155,7 +155,7 @@ class _Drilling:
         expected = manifest.facts
         found = self.engine.facts(target, progress=self.progress, measuring=expected.measuring)
         if self.tables:
-            expected, found = (_only(facts, self.tables) for facts in (expected, found))
+            expected, found = (facts.only(self.tables) for facts in (expected, found))
         elif manifest.scope == SCHEMA:
             expected, found = (comparable(each, SCHEMA) for each in (expected, found))
         self.differences += expected.differences(found)
@@ -204,9 +204,19 @@ class _Drilling:
             verdict, message = ask(assertion, self.engine, self.engine.reader(target), moment=manifest.started_at)
             self._note(Text("Assertion “{name}”", name=assertion.name), verdict, message)
 
-    def _examine(self, target: Any) -> None:
-        self.progress.check()
-        found: tuple[Examination, ...] = self.engine.examine(target, progress=self.progress)
+    def _look_inside(self, target: Any, archive: Path, manifest: Manifest) -> None:
+        """Read all and look for damage, both at once where the place is ours; a chosen server has other work, too."""
+        if self.server is not None:
+            self._compare_content(target, archive, manifest)
+            self.progress.check()
+            self._note_examinations(self.engine.examine(target, progress=self.progress))
+            return
+        with beside(lambda quiet: self.engine.examine(target, progress=quiet)) as examining:
+            self._compare_content(target, archive, manifest)
+            self.progress.phase(Text("Looking for damage inside the copy"))
+            self._note_examinations(examining.result(self.progress))
+
+    def _note_examinations(self, found: Iterable[Examination]) -> None:
         for each in found:
             self._note(each.name, Verdict(each.verdict), each.message)
 
@@ -256,15 +266,6 @@ def _sample(facts: Facts) -> list[str]:
 
 def _nothing_in_part() -> Refused:
     return Refused(Text("The backup holds no rows to drill in part."), Text("Choose a full drill."))
-
-
-def _only(facts: Facts, tables: tuple[str, ...]) -> Facts:
-    return Facts(
-        tables={name: rows for name, rows in facts.tables.items() if name in tables},
-        hashes={name: total for name, total in facts.hashes.items() if name in tables},
-        missing=tuple(name for name in facts.missing if name in tables),
-        reasons=facts.reasons,
-    )
 
 
 def _equal(expected: Facts) -> Text:

@@ -306,5 +306,9 @@ class Engine(Protocol):
         ...
 
     def examine(self, target: Any, *, progress: Progress) -> tuple[Examination, ...]:
-        """Look for damage inside a restored copy. It may be changed by that, so this comes last."""
+        """Look for damage inside a restored copy, possibly in another thread than the job's.
+
+        Something may be added to the copy for it, so this comes last; rows and files stay as they are, and may be
+        read meanwhile.
+        """
         ...

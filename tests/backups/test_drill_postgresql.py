@@ -134,6 +134,26 @@ def test_one_value_that_came_back_otherwise_is_found(
     assert backup.proven_at is None
 
 
+def test_an_index_that_lacks_rows_is_found_while_they_are_read(
+    shop: Database, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examine = PostgreSQLEngine.examine
+
+    def damaged(self: PostgreSQLEngine, target: object, **options: object) -> object:
+        from psycopg import connect
+
+        with connect(**target.parameters(), autocommit=True) as session:  # type: ignore[attr-defined]
+            session.execute("CREATE INDEX cheap ON prices (price) WHERE price < 0")
+            session.execute("UPDATE pg_index SET indpred = NULL WHERE indexrelid = 'cheap'::regclass")
+        return examine(self, target, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PostgreSQLEngine, "examine", damaged)
+    row = drill(take(shop, storage))
+    assert (row.state, row.differences) == (DrillState.DIFFERENT, [])
+    assert verdicts(row)["Tables and indexes agree (pg_amcheck)"] == "critical"
+    assert verdicts(row)["Content, byte by byte"] == "ok"
+
+
 def test_a_flipped_byte_fails_the_drill_and_the_backup_is_damaged(shop: Database, storage: Storage) -> None:
     backup = take(shop, storage)
     flip_a_byte(stored(backup, "backup.tar"))
@@ -179,7 +199,8 @@ def test_an_assertion_reads_no_file_of_the_machine(shop: Database, storage: Stor
     Assertion.objects.create(database=shop, name="file", kind="value", sql="SELECT pg_read_file('PG_VERSION')")
     row = drill(take(shop, storage))
     assert row.state == DrillState.DIFFERENT
-    assert "permission denied" in str(Text.from_json(row.checks[-2]["message"]))
+    said = {str(Text.from_json(check["name"])): str(Text.from_json(check["message"])) for check in row.checks}
+    assert "permission denied" in said["Assertion “file”"]
 
 
 def test_a_version_18_is_proven_too(servers: Servers, storage: Storage) -> None:

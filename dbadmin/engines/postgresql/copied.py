@@ -231,8 +231,9 @@ def _reading(pipe: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _chunks(descriptor: int, copying: Background[Any], stop: Event) -> Iterator[bytes]:
-    """Yield what the server writes until the statement has ended and the pipe is empty."""
+def _chunks(descriptor: int, copying: Background[Any], stop: Event) -> Iterator[memoryview]:
+    """Yield what the server writes until the statement has ended and the pipe is empty, always in the same memory."""
+    buffer = bytearray(CHUNK)
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     taken = 0
@@ -241,13 +242,13 @@ def _chunks(descriptor: int, copying: Background[Any], stop: Event) -> Iterator[
             raise Cancelled
         ended = not copying.is_alive()  # looked at before reading: what it wrote is in the pipe by then
         try:
-            chunk = os.read(descriptor, CHUNK)
+            size = os.readv(descriptor, [buffer])
         except BlockingIOError:
             poll.poll(1000 * POLL_SECONDS)
             continue
-        if chunk:
-            yield chunk
-            taken += len(chunk)
+        if size:
+            yield memoryview(buffer)[:size]
+            taken += size
             if taken > PIPE_BYTES:
                 time.sleep(GATHER_SECONDS)
         elif ended:

@@ -22,7 +22,8 @@ from dbadmin.text import Text
 
 FOLDER = "scratch"
 WHOLE_FILE = "(database file)"
-CHUNK = 1024 * 1024
+# Memory for larger pieces is fetched from the system anew for each.
+CHUNK = 128 * 1024
 
 
 @contextmanager
