@@ -55,13 +55,14 @@ def restore(request: HttpRequest, pk: int) -> HttpResponse:
         Restore.objects.select_related("backup__database__application", "safety_backup", "job"), pk=pk
     )
     problems = [line for line in found.lines if line.get("level") != "info"]
+    facts = found.backup.measured()
     context = {
         "restore": found,
         "took": (found.finished_at or timezone.now()) - found.started_at,
         "problems": problems,
         "remarks": [line for line in found.lines if line.get("level") == "info"],
         "differences": [Difference(**each) for each in found.differences],
-        "facts": found.backup.measured(),
+        "facts": facts.only(found.tables) if found.tables else facts,
         "connect": connect_command(found),
         "undoable": _undoable(found),
     }

@@ -58,7 +58,7 @@ def test_a_file_is_uploaded_looked_at_and_imported(page: Page, shop: Database, t
     with worker(Job.objects.get()):
         expect(page.get_by_role("link", name="Show the report")).to_be_visible()
     page.get_by_role("link", name="Show the report").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Imported: 1 tables, 7 rows")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Imported: 1 table, 7 rows")
     looks_right(page)
     page.get_by_role("link", name="Register this database").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Add a database")

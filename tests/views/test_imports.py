@@ -56,7 +56,7 @@ def test_from_upload_to_report(admin: Client, server: Database, content: bytes, 
     assert AuditEvent.objects.get(action="import.run").reason == "Ticket 8"
     run_now(job)
     report = admin.get(row.get_absolute_url()).content.decode()
-    assert "Imported: 1 tables, 7 rows" in report
+    assert "Imported: 1 table, 7 rows" in report
     assert f"sqlite3 {tmp_path}/data/copy.db" in report
     assert "Register this database" in report
     assert folders() == []

@@ -146,6 +146,22 @@ def test_the_report_shows_lines_differences_and_what_is_next(viewer: Client) -> 
     assert "psql -h ::1 -p 5433 -U u -d &#x27;camp copy&#x27;" in page
 
 
+@pytest.mark.parametrize(
+    ("engine", "tables", "compared"),
+    [
+        ("postgresql", [], "2 tables, 1,008 rows"),
+        ("postgresql", ["public.x"], "1 table, 1 row<"),
+        ("files", [], "2 files<"),
+        ("files", ["public.x"], "1 file<"),
+    ],
+)
+def test_the_report_says_how_much_was_compared(viewer: Client, engine: str, tables: list[str], compared: str) -> None:
+    backup = make_backup(database=make_database(engine=engine), facts={"tables": {"public.x": 1, "public.y": 1007}})
+    done = {"started_at": timezone.now(), "finished_at": timezone.now(), "state": "exact", "target": "x"}
+    page = viewer.get(Restore.objects.create(backup=backup, tables=tables, **done).get_absolute_url()).content.decode()
+    assert f">{compared}" in page
+
+
 def test_a_report_answers_only_to_reading(viewer: Client, client: Client) -> None:
     restore = Restore.objects.create(backup=make_backup(), target="x", started_at=timezone.now())
     assert viewer.post(restore.get_absolute_url()).status_code == 405
