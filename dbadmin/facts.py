@@ -169,6 +169,20 @@ class Facts:
         """
         return tuple(self._differences(found))
 
+    def made_anew(self, found: Facts) -> tuple[Text, ...]:
+        """Say which materialised views have another number of rows in ``found``, a restored copy.
+
+        A dump has no rows of them: a restore fills them from its tables, whatever they held before.
+        """
+        return tuple(
+            Text(
+                "{name} was filled anew from its tables: {found} rows; it had {expected} when it was backed up.",
+                name=name, found=found.tables[name], expected=self.tables[name],
+            )
+            for name in sorted(self._views(found))
+            if self.tables[name] != found.tables[name]
+        )  # fmt: skip
+
     def unknowns(self) -> tuple[Difference, ...]:
         """List the tables whose rows were not measured, so that nobody takes a copy's for equal."""
         return tuple(Difference(subject=name, expected=NOT_MEASURED, found="–") for name in self.uncounted)
@@ -191,7 +205,8 @@ class Facts:
         return replace(self, names={})
 
     def _differences(self, found: Facts) -> Iterator[Difference]:
-        told = [*_unequal(self.tables, found.tables, self.uncounted), *_unequal(self.sequences, found.sequences)]
+        left_out = {*self.uncounted, *self._views(found)}
+        told = [*_unequal(self.tables, found.tables, left_out), *_unequal(self.sequences, found.sequences)]
         yield from told
         yield from self._objects(found, {each.subject for each in told if "–" in (each.expected, each.found)})
         yield from _unequal(self.checksums, found.checksums)
@@ -202,6 +217,11 @@ class Facts:
             yield Difference(
                 subject="schema", expected=self.schema_fingerprint[:12], found=found.schema_fingerprint[:12]
             )
+
+    def _views(self, found: Facts) -> set[str]:
+        """Return the materialised views that both have counted."""
+        named = {name for each in (self, found) for name in each.names.get("materialized_views", ())}
+        return named & self.tables.keys() & found.tables.keys()
 
     def _objects(self, found: Facts, told: Set[str]) -> Iterator[Difference]:
         """Name what is missing or too many where both know the names, else say how many there are."""

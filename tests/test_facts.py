@@ -5,6 +5,21 @@ from __future__ import annotations
 from dbadmin.facts import MOST_NAMES, Difference, Facts, named
 
 
+def test_rows_of_materialised_views_are_compared_only_where_one_side_has_none() -> None:
+    views = {"materialized_views": ["mv"]}
+    before = Facts(tables={"t": 3, "mv": 3}, objects={"materialized_views": 1}, names=views)
+    anew = Facts(tables={"t": 3, "mv": 2}, objects={"materialized_views": 1}, names=views)
+    assert before.differences(anew) == ()
+    assert [str(line) for line in before.made_anew(anew)] == [
+        "mv was filled anew from its tables: 2 rows; it had 3 when it was backed up."
+    ]
+    gone = Facts(tables={"t": 3}, objects={"materialized_views": 0}, names={"materialized_views": []})
+    assert [each.subject for each in before.differences(gone)] == ["mv"]
+    empty = Facts(tables={"t": 3}, objects={"materialized_views": 1}, names=views)
+    assert [each.subject for each in before.differences(empty)] == ["mv"]
+    assert before.made_anew(empty) == ()
+
+
 def test_equal_facts_have_no_difference() -> None:
     facts = Facts(tables={"a": 1}, sequences={"s": None}, objects={"views": 2}, schema_fingerprint="abc")
     assert facts.differences(Facts.from_json(facts.to_json())) == ()

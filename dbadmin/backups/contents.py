@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
@@ -89,4 +88,4 @@ def _replaced(row: Restore, restoring: Restoring, *, keep_owners: bool, progress
         )
     for line in manifest.facts.unmeasured:
         note(row, line, progress)
-    row.lines = [*row.lines, *(asdict(line) for line in lines)]
+    row.lines = [*row.lines, *(line.to_json() for line in lines)]

@@ -160,10 +160,12 @@ class _Drilling:
             expected, found = (comparable(each, SCHEMA) for each in (expected, found))
         self.differences += expected.differences(found)
         self.differences += [
-            Difference(subject=line.object or "–", expected="–", found=line.message)
+            Difference(subject=line.object or "–", expected="–", found=str(line.message))
             for line in lines
             if line.level == "error"
         ]
+        for line in expected.made_anew(found):
+            self._note(Text("Materialised views"), Verdict.OK, line)
         self.uncounted = len(expected.uncounted)
         self._said(Text("Rows, sequences and schema"), len(self.differences), _equal(expected))
         for line in expected.unmeasured[:NAMED]:
@@ -222,7 +224,7 @@ class _Drilling:
 
     def _said(self, name: Text, differences: int, otherwise: Text) -> None:
         if differences:
-            self._note(name, Verdict.CRITICAL, Text("{count} differences.", count=differences))
+            self._note(name, Verdict.CRITICAL, Text("Differences: {count}.", count=differences))
         else:
             self._note(name, Verdict.OK, otherwise)
 

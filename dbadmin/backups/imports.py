@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +188,7 @@ def _judged(name: Text, look: Callable[[], Item]) -> Item:
 
 
 def _finish(row: Import, lines: tuple[ReportLine, ...], facts: Facts, job: Job | None) -> Import:
-    row.lines, row.facts = [asdict(line) for line in lines], facts.without_names().to_json()
+    row.lines, row.facts = [line.to_json() for line in lines], facts.without_names().to_json()
     with transaction.atomic():
         if job is not None:
             job.require_held()
@@ -199,8 +198,8 @@ def _finish(row: Import, lines: tuple[ReportLine, ...], facts: Facts, job: Job |
 
 
 def _fail(row: Import, error: BaseException, job: Job | None) -> None:
-    message = str(error) if isinstance(error, DbadminError) else type(error).__name__
-    row.lines = [*row.lines, asdict(ReportLine(level="error", object="", message=message))]
+    message = error.message if isinstance(error, DbadminError) else type(error).__name__
+    row.lines = [*row.lines, ReportLine(level="error", object="", message=message).to_json()]
     row.job = job
     with transaction.atomic():
         _close(row, ImportState.FAILED)

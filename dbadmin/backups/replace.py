@@ -193,18 +193,18 @@ class _Replacing:
         with spool(self.job) as folder:
             manifest = self.restoring.unpack(folder, progress)
             lines = self.restoring.restore(folder, manifest, options, progress)
-        differences = self.restoring.compare(manifest, progress)
+        differences, remarks = self.restoring.compare(manifest, progress)
         self.row.differences = [asdict(difference) for difference in differences]
         if differences:
             raise DatabaseError(
-                Text("The restored copy differs from the backup in {count} facts.", count=len(differences)),
+                Text("The restored copy differs from the backup; differences: {count}.", count=len(differences)),
                 Text("The database was not changed. The report lists what differs; choose another backup."),
             )
         for line in manifest.facts.unmeasured:
             note(self.row, line, progress)
         if self.row.tables:
             narrowing.keep_only(self.restoring.target, self.row.tables)
-        return lines
+        return (*lines, *remarks)
 
     def intend(self) -> None:
         """Note what is going to be done, unless somebody has cancelled it; from here on a crash is settled."""
@@ -223,7 +223,7 @@ class _Replacing:
                 raise
             note(self.row, error.message, progress)
         self._check(switch, progress)
-        self.row.lines = [*self.row.lines, *(asdict(line) for line in lines)]
+        self.row.lines = [*self.row.lines, *(line.to_json() for line in lines)]
         finish(self.row, self.job)
         return self.row
 

@@ -49,8 +49,8 @@ def restore_backup(
             manifest = restoring.unpack(folder, progress)
             lines = restoring.restore(folder, manifest, RestoreOptions(keep_owners=keep_owners), progress)
         with restoring.nothing_left():
-            differences = restoring.compare(manifest, progress) + manifest.facts.unknowns()
-            return _finish(row, lines, differences, job)
+            differences, remarks = restoring.compare(manifest, progress)
+            return _finish(row, (*lines, *remarks), differences + manifest.facts.unknowns(), job)
     except BaseException as error:  # also when the worker is told to end
         fail(row, error, job)
         raise
@@ -131,11 +131,13 @@ class Restoring:
             progress=progress,
         )
 
-    def compare(self, manifest: Manifest, progress: Progress) -> tuple[Difference, ...]:
-        """Measure the target and return what is not as the backup has it."""
+    def compare(self, manifest: Manifest, progress: Progress) -> tuple[tuple[Difference, ...], tuple[ReportLine, ...]]:
+        """Measure the target; return what is not as the backup has it, and what could not be."""
         progress.phase(Text("Comparing with the backup"))
         found = self.engine.facts(self.target, progress=progress, measuring=manifest.facts.measuring)
-        return comparable(manifest.facts, manifest.scope).differences(comparable(found, manifest.scope))
+        expected, found = (comparable(facts, manifest.scope) for facts in (manifest.facts, found))
+        remarks = (ReportLine(level="info", object="", message=line) for line in expected.made_anew(found))
+        return expected.differences(found), tuple(remarks)
 
     @contextmanager
     def nothing_left(self) -> Iterator[None]:
@@ -159,7 +161,7 @@ def comparable(facts: Facts, scope: str) -> Facts:
 def _finish(
     row: Restore, lines: tuple[ReportLine, ...], differences: tuple[Difference, ...], job: Job | None
 ) -> Restore:
-    row.lines = [asdict(line) for line in lines]
+    row.lines = [line.to_json() for line in lines]
     row.differences = [asdict(difference) for difference in differences]
     errors = any(line.level == "error" for line in lines)
     with transaction.atomic():
@@ -172,8 +174,8 @@ def _finish(
 
 def fail(row: Restore, error: BaseException, job: Job | None) -> None:
     """Write that it failed, and why."""
-    message = str(error.message) if isinstance(error, DbadminError) else type(error).__name__
-    row.lines = [*row.lines, asdict(ReportLine(level="error", object="", message=message))]
+    message = error.message if isinstance(error, DbadminError) else type(error).__name__
+    row.lines = [*row.lines, ReportLine(level="error", object="", message=message).to_json()]
     with transaction.atomic():
         close(row, RestoreState.FAILED)
         audit.record(audit.from_job(job), "restore.failed", row)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from django.db.models import Q
 
 from dbadmin.backups.take import take_backup
@@ -56,4 +54,4 @@ def link_safety_backup(row: Restore, job: Job | None) -> None:
 def note(row: Restore, line: Text, progress: Progress) -> None:
     """Put a warning into the report and the log."""
     progress.log(line, level="warning")
-    row.lines = [*row.lines, asdict(ReportLine(level="warning", object="", message=str(line)))]
+    row.lines = [*row.lines, ReportLine(level="warning", object="", message=line).to_json()]

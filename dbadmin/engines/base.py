@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -42,11 +42,24 @@ class Dump:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportLine:
-    """What a tool said about one object while it restored. Level is info, warning or error."""
+    """What was said about one object while it was restored: a tool's words, or a sentence of ours.
+
+    Level is info, warning or error.
+    """
 
     level: str
     object: str
-    message: str
+    message: str | Text
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``in_words`` takes."""
+        said = self.message.to_json() if isinstance(self.message, Text) else self.message
+        return {"level": self.level, "object": self.object, "message": said}
+
+
+def in_words(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return stored lines of a report with their messages in the reader's language."""
+    return [{**line, "message": str(Text.from_json(line["message"]))} for line in lines]
 
 
 @dataclass(frozen=True, kw_only=True)

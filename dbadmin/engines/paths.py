@@ -118,7 +118,9 @@ def give(path: Path, wanted: Mapping[str, Any], *, label: str) -> tuple[ReportLi
     except PermissionError:
         path.chmod(mode & 0o777)
         owner = f"{wanted.get('uid')}:{wanted.get('gid')}"
-        return (ReportLine(level="info", object=label, message=f"owner {owner} could not be set"),)
+        return (
+            ReportLine(level="info", object=label, message=Text("The owner {owner} could not be set.", owner=owner)),
+        )
     path.chmod(mode)
     return ()
 

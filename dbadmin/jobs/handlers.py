@@ -94,7 +94,7 @@ def restore(job: Job, progress: Progress) -> Text:
     if row.state == RestoreState.EXACT:
         return Text("Restored to {target}; everything is equal to the backup.", target=row.target)
     return Text(
-        "Restored to {target}, with {count} differences from the backup.",
+        "Restored to {target}, but not equal to the backup; differences: {count}.",
         target=row.target,
         count=len(row.differences),
     )

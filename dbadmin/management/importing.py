@@ -9,6 +9,7 @@ from typing import Any
 from dbadmin import audit
 from dbadmin.backups.imports import new_target, receive
 from dbadmin.choices import JobKind, JobState
+from dbadmin.engines.base import in_words
 from dbadmin.exceptions import DbadminError, UsageError
 from dbadmin.jobs.foreground import work_on
 from dbadmin.management.command import CRITICAL, DONE, Outcome, find_database
@@ -43,7 +44,10 @@ def bring_in(row: Import, options: dict[str, Any]) -> Outcome:
     told = " ".join(str(part) for part in (row.description, job.message, job.hint) if part)
     return Outcome(
         results=[job_row(job) | {"import": import_row(row)}],
-        lines=[told, *(f"  {line['level']}: {line['message']}" for line in row.lines if line["level"] != "error")],
+        lines=[
+            told,
+            *(f"  {line['level']}: {line['message']}" for line in in_words(row.lines) if line["level"] != "error"),
+        ],
         exit_code=DONE if job.state == JobState.SUCCEEDED else CRITICAL,
     )
 
@@ -63,6 +67,6 @@ def import_row(row: Import) -> dict[str, Any]:
         "finished_at": row.finished_at,
         "tables": row.measured().tables,
         "row_count": row.measured().rows,
-        "lines": row.lines,
+        "lines": in_words(row.lines),
         "job": row.job_id,
     }

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 
+from dbadmin.engines.base import in_words
 from dbadmin.exceptions import UsageError
 from dbadmin.models import Backup, Copy, Job, Restore, Storage
 from dbadmin.text import Text
@@ -69,7 +70,7 @@ def restore_row(restore: Restore) -> dict[str, Any]:
         "state": restore.state,
         "started_at": restore.started_at,
         "finished_at": restore.finished_at,
-        "lines": restore.lines,
+        "lines": in_words(restore.lines),
         "differences": restore.differences,
         "safety_backup": restore.safety_backup_id,
         "way_back_until": restore.way_back_until if restore.way_back else None,

@@ -17,6 +17,7 @@ from dbadmin import audit
 from dbadmin.backups import uploads
 from dbadmin.backups.imports import look_ahead, new_target, receive
 from dbadmin.choices import EngineName, ImportState, JobKind
+from dbadmin.engines.base import in_words
 from dbadmin.exceptions import DbadminError, Refused, StorageError
 from dbadmin.forms.importing import ImportForm
 from dbadmin.jobs.queue import enqueue
@@ -96,6 +97,7 @@ def import_(request: HttpRequest, pk: int) -> HttpResponse:
         return _asking(request, row)
     context = {
         "import": row,
+        "lines": in_words(row.lines),
         "facts": row.measured(),
         "tables": sorted(row.measured().tables.items())[:200],
         "took": (row.finished_at or timezone.now()) - (row.started_at or row.created_at),

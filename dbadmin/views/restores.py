@@ -15,6 +15,7 @@ from dbadmin.backups.replace import target_of
 from dbadmin.backups.restore import new_target
 from dbadmin.backups.undo import require_undoable
 from dbadmin.choices import JobKind
+from dbadmin.engines.base import in_words
 from dbadmin.exceptions import DbadminError
 from dbadmin.facts import Difference
 from dbadmin.forms.restore import RestoreForm
@@ -54,13 +55,14 @@ def restore(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(
         Restore.objects.select_related("backup__database__application", "safety_backup", "job"), pk=pk
     )
-    problems = [line for line in found.lines if line.get("level") != "info"]
+    report = in_words(found.lines)
+    problems = [line for line in report if line["level"] != "info"]
     facts = found.backup.measured()
     context = {
         "restore": found,
         "took": (found.finished_at or timezone.now()) - found.started_at,
         "problems": problems,
-        "remarks": [line for line in found.lines if line.get("level") == "info"],
+        "remarks": [line for line in report if line["level"] == "info"],
         "differences": [Difference(**each) for each in found.differences],
         "facts": facts.only(found.tables) if found.tables else facts,
         "connect": connect_command(found),

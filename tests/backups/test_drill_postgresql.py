@@ -154,6 +154,14 @@ def test_an_index_that_lacks_rows_is_found_while_they_are_read(
     assert verdicts(row)["Content, byte by byte"] == "ok"
 
 
+def test_a_view_that_is_filled_anew_is_no_difference_but_said(shop: Database, storage: Storage) -> None:
+    execute(shop, "CREATE MATERIALIZED VIEW kept AS TABLE prices; DELETE FROM prices WHERE id > 90")
+    row = drill(take(shop, storage))
+    assert (row.state, row.differences) == (DrillState.PROVEN, [])
+    said = [str(Text.from_json(check["message"])) for check in row.checks]
+    assert "public.kept was filled anew from its tables: 90 rows; it had 100 when it was backed up." in said
+
+
 def test_a_flipped_byte_fails_the_drill_and_the_backup_is_damaged(shop: Database, storage: Storage) -> None:
     backup = take(shop, storage)
     flip_a_byte(stored(backup, "backup.tar"))

@@ -18,7 +18,7 @@ from dbadmin.backups.replace import replace_with_backup
 from dbadmin.backups.restore import restore_backup
 from dbadmin.backups.take import take_backup
 from dbadmin.choices import ComparisonState, DrillState, FactsLevel, RestoreState
-from dbadmin.engines.base import Dump
+from dbadmin.engines.base import Dump, in_words
 from dbadmin.engines.sqlite import SQLiteEngine
 from dbadmin.facts import Facts, Measuring
 from dbadmin.models import Backup, Database, Restore, Storage
@@ -145,7 +145,7 @@ def test_a_restore_of_what_was_not_measured_is_not_called_exact(database: Databa
 def test_a_replacing_by_what_was_not_measured_says_so(database: Database, storage: Storage) -> None:
     backup = take(hashed(database, seconds=NEARLY_NOTHING), storage)
     row = replace_with_backup(backup=backup, database=database, progress=Silent())
-    assert any("were not measured" in line["message"] for line in row.lines)
+    assert any("were not measured" in line["message"] for line in in_words(row.lines))
 
 
 def test_a_hashed_restore_is_exact(database: Database, storage: Storage) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from dbadmin.backups import spool, uploads
 from dbadmin.backups.imports import discard_unfinished, import_file, look_ahead, receive
+from dbadmin.engines.base import in_words
 from dbadmin.exceptions import DbadminError
 from dbadmin.models import AuditEvent, Database, Import
 from dbadmin.progress import Silent
@@ -84,7 +85,7 @@ def test_a_dump_goes_into_a_new_database_of_the_server(postgresql: Database, tmp
     try:
         assert row.measured().tables == {"public.a": 2}
         assert row.target.endswith("/brought_in")
-        assert row.lines[0]["message"] == "1 statements about owners and grants were left out"
+        assert in_words(row.lines)[0]["message"] == "Statements about owners and grants, left out: 1."
     finally:
         execute(postgresql, "DROP DATABASE brought_in")
 

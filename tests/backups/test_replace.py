@@ -13,6 +13,7 @@ from dbadmin.backups.replace import replace_with_backup
 from dbadmin.backups.take import take_backup
 from dbadmin.backups.undo import forget_ways_back, settle_unfinished, undo_restore
 from dbadmin.choices import RestoreState
+from dbadmin.engines.base import in_words
 from dbadmin.exceptions import DatabaseError, DbadminError, Refused
 from dbadmin.models import AuditEvent, Backup, Database, Restore, Storage
 from dbadmin.progress import Silent
@@ -93,7 +94,7 @@ def test_a_copy_that_differs_never_takes_the_place(backup: Backup, live: Path) -
     manifest = stored(backup, "manifest.json")
     manifest.write_text(manifest.read_text().replace('"releases": 3', '"releases": 4'))
     before = live.read_bytes()
-    with pytest.raises(DatabaseError, match="differs from the backup in 1 facts"):
+    with pytest.raises(DatabaseError, match="differs from the backup; differences: 1"):
         replace(backup)
     row = Restore.objects.get()
     assert (row.state, row.differences[0]["subject"]) == (RestoreState.FAILED, "releases")
@@ -110,7 +111,7 @@ def test_a_target_that_cannot_be_saved_needs_an_acknowledgement(backup: Backup, 
     assert live.read_bytes() == bytes(content)
     row = replace(backup, without_safety=True)
     assert (row.state, row.safety_backup) == (RestoreState.EXACT, None)
-    assert "There is no safety backup" in row.lines[0]["message"]
+    assert "There is no safety backup" in in_words(row.lines)[0]["message"]
     assert titles(live) == ["第0話", "第1話", "第2話"]
 
 

@@ -11,6 +11,7 @@ from dbadmin.backups.replace import replace_with_backup
 from dbadmin.backups.take import take_backup
 from dbadmin.backups.undo import undo_restore
 from dbadmin.choices import RestoreState
+from dbadmin.engines.base import in_words
 from dbadmin.exceptions import DbadminError, Refused
 from dbadmin.models import Backup, Database, Restore, Storage
 from dbadmin.progress import Silent
@@ -80,6 +81,17 @@ def test_a_database_becomes_what_the_backup_has_and_can_be_undone(live: Database
     assert ask(live, "SELECT count(*) FROM later") == [(0,)]
     assert ask(live, OBJECT) == place
     assert names(live) == {name, f"{name}__undone_{row.pk}"}
+
+
+def test_a_view_that_was_not_refreshed_hinders_no_replacing(live: Database, storage: Storage) -> None:
+    execute(live, "CREATE MATERIALIZED VIEW kept AS TABLE t; DELETE FROM t WHERE id > 40")
+    backup = take_backup(database=live, storages=[storage], scope="full", progress=Silent())
+    execute(live, "DROP MATERIALIZED VIEW kept")
+    row = replace(backup)
+    assert (row.state, row.differences) == (RestoreState.EXACT, [])
+    assert ask(live, "SELECT count(*) FROM kept") == [(40,)]
+    said = [line["message"] for line in in_words(row.lines)]
+    assert "public.kept was filled anew from its tables: 40 rows; it had 50 when it was backed up." in said
 
 
 def test_sessions_that_read_and_write_are_moved_over(live: Database, first: Backup) -> None:

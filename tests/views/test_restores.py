@@ -9,8 +9,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dbadmin.backups.missing import ask_for, store_missing
+from dbadmin.engines.base import ReportLine
 from dbadmin.models import AuditEvent, Backup, Database, Job, Restore
 from dbadmin.progress import Silent
+from dbadmin.text import Text
 from tests.backups.files import stored
 from tests.factories import make_backup, make_database, make_storage
 
@@ -144,6 +146,17 @@ def test_the_report_shows_lines_differences_and_what_is_next(viewer: Client) -> 
     for expected in ("not equal to the backup", "TABLE x", "role “y” is missing", "public.x"):
         assert expected in page
     assert "psql -h ::1 -p 5433 -U u -d &#x27;camp copy&#x27;" in page
+
+
+def test_our_own_words_in_a_report_are_in_the_readers_language(viewer: Client) -> None:
+    line = ReportLine(level="error", object="", message=Text("Differences: {count}.", count=7))
+    lines = [line.to_json(), ReportLine(level="error", object="x", message="a tool's words").to_json()]
+    failed = Restore.objects.create(
+        backup=make_backup(), target="x", state="failed", started_at=timezone.now(), lines=lines
+    )
+    page = viewer.get(failed.get_absolute_url(), headers={"accept-language": "ja"}).content.decode()
+    assert "相違: 7 件。" in page
+    assert "a tool&#x27;s words" in page
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def dump_database(
             _run(pinned(connection, argv, application_name=mark), connection, watch, counting, spool, progress)
             progress.phase(Text("Counting rows"))
             facts = counting.result(progress)
-    warnings += [verbatim(line.message) for line in watch.messages.warnings]
+    warnings += [verbatim(str(line.message)) for line in watch.messages.warnings]
     warnings += facts.unmeasured
     if scope == SCHEMA:
         facts = without_rows(facts, (table.label for table in tables if table.kind == "m"))

@@ -154,7 +154,7 @@ def _require_equal(session: Session, expected: Facts, progress: Progress) -> Non
     if differences:
         shown = "; ".join(str(each.as_text()) for each in differences[:5])
         raise DatabaseError(
-            Text("What was restored differs from the backup in {count} facts: {facts}.", count=len(differences),
+            Text("What was restored differs from the backup; differences: {count}. {facts}.", count=len(differences),
                  facts=shown),
             Text("The database was not changed. Choose another backup."),
         )  # fmt: skip

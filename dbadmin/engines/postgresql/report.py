@@ -70,7 +70,7 @@ class Messages:
         self._object = ""
 
     def _go_on(self, line: str) -> None:
-        if self.lines and self._open and len(self.lines[-1].message) < 2000:
+        if self.lines and self._open and len(str(self.lines[-1].message)) < 2000:
             last = self.lines[-1]
             self.lines[-1] = ReportLine(level=last.level, object=last.object, message=f"{last.message}\n{line}")
 
@@ -79,7 +79,7 @@ def explain(
     failed: CommandFailed, connection: PostgreSQLConnection, messages: Messages, folder: Path
 ) -> DbadminError | None:
     """Return what stopped a client program as the exception to raise; None for what its own words say best."""
-    said = "\n".join([*failed.output, *(line.message for line in messages.lines)])
+    said = "\n".join([*failed.output, *(str(line.message) for line in messages.lines)])
     if _FULL in said or shutil.disk_usage(folder).free < 1 << 20:
         return DatabaseError(
             Text("The disk is full: {reason}", reason=_first(messages, failed)),
@@ -108,5 +108,5 @@ def explain(
 
 def _first(messages: Messages, failed: CommandFailed) -> str:
     if messages.errors:
-        return messages.errors[0].message.partition("\n")[0]
+        return str(messages.errors[0].message).partition("\n")[0]
     return str(failed.message)

@@ -171,10 +171,10 @@ def restore_errors(ended: Completed, target: PostgreSQLConnection, messages: Mes
 def _summary(messages: Messages) -> Text:
     first = messages.errors[0] if messages.errors else None
     return Text(
-        "{count} objects could not be restored, the first: {object}: {reason}",
+        "Objects that could not be restored: {count}. The first is {object}: {reason}",
         count=len(messages.errors) + messages.left_out,
         object=first.object if first else "–",
-        reason=first.message.partition("\n")[0] if first else "–",
+        reason=str(first.message).partition("\n")[0] if first else "–",
     )
 
 

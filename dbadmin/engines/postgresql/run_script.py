@@ -83,7 +83,7 @@ class Running:
             self._run(statement)
             self.done = self._source.position()
         if self._left_out:
-            message = f"{self._left_out} statements about owners and grants were left out"
+            message = Text("Statements about owners and grants, left out: {count}.", count=self._left_out)
             self.report.append(ReportLine(level="info", object="", message=message))
 
     def _run(self, statement: Statement) -> None:

@@ -188,7 +188,10 @@ def _create_with_c(session: Session, begin: sql.Composed, origin: Mapping[str, A
     """Without the locale the content is the same but sorts differently; that is better than no database."""
     locale = str(origin.get("locale") or origin.get("collate") or "")
     session.execute(begin + sql.SQL(" LC_COLLATE 'C' LC_CTYPE 'C'"))
-    message = f"locale {locale} is not available on this server ({reason}); created with C: text sorts differently"
+    message = Text(
+        "The locale {locale} is not available on this server ({reason}). Created with C: text sorts differently.",
+        locale=locale, reason=reason,
+    )  # fmt: skip
     return ReportLine(level="warning", object="DATABASE", message=message)
 
 

@@ -135,7 +135,7 @@ class RestoreWatch:
 def log_messages(messages: Messages, progress: Progress) -> None:
     """Put every kept message into the job's log, with the object it is about."""
     for line in messages.lines:
-        words = f"{line.object}: {line.message}" if line.object else line.message
+        words = f"{line.object}: {line.message}" if line.object else str(line.message)
         progress.log(verbatim(words), level=line.level)
     if messages.left_out:
         progress.log(Text("{count} further messages are not shown.", count=messages.left_out), level="warning")

@@ -32,7 +32,7 @@ def import_file(
     folder.mkdir()
     dump = dumping.dump(source, scope=FULL, spool=folder, progress=progress)
     lines = restoring.restore(target.path, spool=folder, scope=FULL, origin={}, progress=progress)
-    return (*(ReportLine(level="warning", object="", message=str(warning)) for warning in dump.warnings), *lines)
+    return (*(ReportLine(level="warning", object="", message=warning) for warning in dump.warnings), *lines)
 
 
 def _unpacked(path: Path, spool: Path, progress: Progress) -> Path:

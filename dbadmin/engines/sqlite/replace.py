@@ -106,7 +106,7 @@ def _fitted(path: Path, candidate: Path) -> tuple[ReportLine, ...]:
             return ()
         # SQLite cannot change the size of pages while a write-ahead log is in use.
         new.execute(f"PRAGMA page_size={size}; VACUUM").fetchall()
-        message = f"pages of {size} bytes are kept, because the file is in WAL mode"
+        message = Text("Pages of {size} bytes are kept, because the file is in WAL mode.", size=size)
         return (ReportLine(level="info", object="", message=message),)
     finally:
         live.close()

@@ -103,7 +103,7 @@ def _checked(temporary: Path, progress: Progress) -> tuple[ReportLine, ...]:
     progress.phase(Text("Checking the restored file"))
     with reading(temporary) as db:
         watched(db, progress.check)
-        return tuple(ReportLine(level="warning", object="", message=str(line)) for line in integrity(db, temporary))
+        return tuple(ReportLine(level="warning", object="", message=line) for line in integrity(db, temporary))
 
 
 def _published(temporary: Path, target: Path) -> None:
