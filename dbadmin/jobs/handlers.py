@@ -168,7 +168,7 @@ def bring_in(job: Job, progress: Progress) -> Text:
     )
     facts = row.measured()
     return Text(
-        "Imported to {target}: {tables} tables, {rows} rows.",
+        "Imported to {target}. Tables: {tables}, rows: {rows}.",
         target=row.target,
         tables=len(facts.tables),
         rows=f"{facts.rows:,}",

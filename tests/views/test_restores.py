@@ -148,6 +148,19 @@ def test_the_report_shows_lines_differences_and_what_is_next(viewer: Client) -> 
     assert "psql -h ::1 -p 5433 -U u -d &#x27;camp copy&#x27;" in page
 
 
+def test_a_failed_restore_leads_on(viewer: Client, operator: Client) -> None:
+    backup = make_backup()
+    failed = Restore.objects.create(backup=backup, target="x", state="failed", started_at=timezone.now())
+    others = f'href="{reverse("backups")}?database={backup.database.slug}"'
+    again = reverse("backup-run", args=[backup.database.slug])
+    page = viewer.get(failed.get_absolute_url()).content.decode()
+    assert others in page
+    assert again not in page
+    assert again in operator.get(failed.get_absolute_url()).content.decode()
+    Database.objects.update(removed_at=timezone.now())
+    assert again not in operator.get(failed.get_absolute_url()).content.decode()
+
+
 def test_our_own_words_in_a_report_are_in_the_readers_language(viewer: Client) -> None:
     line = ReportLine(level="error", object="", message=Text("Differences: {count}.", count=7))
     lines = [line.to_json(), ReportLine(level="error", object="x", message="a tool's words").to_json()]
