@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Case, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import Case, Exists, OuterRef, QuerySet, Subquery, Value, When
 from django.utils import timezone
 
 from dbadmin.charts import Day
@@ -42,6 +42,7 @@ class Row:
     now: datetime
     active: Job | None = None
     restore_seconds: float | None = None
+    is_doubtful: bool = False
     next_backup_at: datetime | None = None
 
     @property
@@ -86,6 +87,11 @@ class Overview:
     def without_backup(self) -> list[Row]:
         """Databases that could not be brought back at all."""
         return [row for row in self.rows if row.newest_at is None]
+
+    @property
+    def doubtful(self) -> list[Row]:
+        """Databases of which the newest drill says that they may not come back as they were."""
+        return [row for row in self.rows if row.is_doubtful]
 
     @property
     def overdue(self) -> list[Row]:
@@ -141,6 +147,7 @@ def gather() -> Overview:
             now=now,
             active=by_database.get(database.pk),
             restore_seconds=getattr(database, "restore_seconds", None),
+            is_doubtful=bool(getattr(database, "is_doubtful", False)),
             next_backup_at=coming.get(database.pk),
         )
         for database in databases
@@ -149,13 +156,18 @@ def gather() -> Overview:
 
 
 def with_newest(databases: QuerySet[Database]) -> QuerySet[Database]:
-    """Add ``newest_id`` and ``newest_at`` of the newest full backup that can be restored, and ``restore_seconds``."""
+    """Add ``newest_id`` and ``newest_at`` of the newest full backup that can be restored, and ``restore_seconds``.
+
+    ``is_doubtful`` is true while the newest drill, as the health check has it, did not prove what it restored.
+    """
     newest = Backup.objects.filter(database=OuterRef("pk"), state=BackupState.AVAILABLE, scope=Scope.FULL).order_by(
         "-finished_at"
     )
+    unproven = Finding.objects.open().filter(database=OuterRef("pk"), check_id="drill", verdict=Verdict.CRITICAL)
     drills = Drill.objects.filter(backup__database=OuterRef("pk"), state=DrillState.PROVEN, kind=DrillKind.FULL)
     return databases.annotate(
         newest_id=Subquery(newest.values("pk")[:1]),
+        is_doubtful=Exists(unproven),
         newest_at=Subquery(newest.values("finished_at")[:1]),
         restore_seconds=Subquery(drills.order_by("-finished_at").values("restore_seconds")[:1]),
     )

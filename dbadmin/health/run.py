@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from dbadmin.choices import DrillKind, DrillState, Environment, MigrationState, Scope, Verdict
+from dbadmin.choices import DrillKind, DrillState, Environment, JobState, MigrationState, Scope, Verdict
 from dbadmin.exceptions import DbadminError
 from dbadmin.health import checks as checks  # registers them
 from dbadmin.health.archives import archives
@@ -62,7 +62,9 @@ def _newest_backup(database: Database) -> datetime | None:
 
 
 def _proof(database: Database) -> Proof | None:
-    drills = Drill.objects.filter(backup__database=database, kind=DrillKind.FULL, finished_at__isnull=False)
+    # One that somebody broke off says nothing.
+    ended = Drill.objects.filter(finished_at__isnull=False).exclude(job__state=JobState.CANCELLED)
+    drills = ended.filter(backup__database=database, kind=DrillKind.FULL)
     newest = drills.order_by("-finished_at").only("state", "finished_at", "restore_seconds").first()
     if newest is None or newest.finished_at is None:
         return None

@@ -53,6 +53,12 @@ def situation(found: Overview) -> str:
             "{without} of {total} databases could not be brought back: they have no backup.",
             without,
         ).format(without=without, total=total)
+    if doubtful := len(found.doubtful):
+        return ngettext(
+            "{doubtful} of {total} databases may not come back as it was: its newest drill proved nothing.",
+            "{doubtful} of {total} databases may not come back as they were: their newest drills proved nothing.",
+            doubtful,
+        ).format(doubtful=doubtful, total=total)
     return ngettext(
         "Your database can be brought back. At most {loss} of changes would be lost.",
         "All {total} databases can be brought back. At most {loss} of changes would be lost.",

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from dbadmin.choices import BackupState, Verdict
 from dbadmin.health.run import run_checks
-from dbadmin.models import AppliedMigration, CheckResult, Database, Finding, MigrationStatus
-from tests.factories import make_backup, make_schedule
+from dbadmin.models import AppliedMigration, CheckResult, Database, Drill, Finding, MigrationStatus
+from tests.factories import make_backup, make_job, make_schedule
 from tests.sqlite_file import make_sqlite_file, sqlite_database
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +41,17 @@ def test_a_sound_file_with_a_fresh_backup_is_well(database: Database) -> None:
     verdicts = {result.verdict for result in run(database).values()}
     assert verdicts == {Verdict.OK, Verdict.SKIPPED}
     assert not Finding.objects.exists()
+
+
+@pytest.mark.parametrize(("job_state", "verdict"), [("failed", Verdict.CRITICAL), ("cancelled", Verdict.OK)])
+def test_a_drill_that_somebody_broke_off_says_nothing(database: Database, job_state: str, verdict: Verdict) -> None:
+    now = timezone.now()
+    backup = make_backup(database=database, proven_at=now)
+    Drill.objects.create(backup=backup, state="proven", started_at=now, finished_at=now, restore_seconds=1)
+    later = now + timedelta(minutes=1)
+    job = make_job(database=database, kind="drill", state=job_state)
+    Drill.objects.create(backup=backup, job=job, state="failed", started_at=later, finished_at=later)
+    assert run(database)["drill"].verdict == verdict
 
 
 def test_results_are_stored_once_for_each_check(database: Database) -> None:

@@ -7,7 +7,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dbadmin.choices import BackupState, Scope
+from dbadmin.choices import BackupState, Scope, Verdict
 from dbadmin.models import Finding, Job
 from dbadmin.overview import gather
 from dbadmin.text import Text
@@ -33,6 +33,23 @@ def test_the_sentence_counts_what_could_not_be_brought_back(viewer: Client) -> N
     make_backup()
     make_database()
     assert "1 of 2 databases could not be brought back" in page(viewer)
+
+
+def test_the_sentence_does_not_promise_what_a_drill_has_not_proven(viewer: Client) -> None:
+    backup = make_backup()
+    make_backup()
+    made = {
+        "database": backup.database,
+        "check_id": "drill",
+        "opened_at": timezone.now(),
+        "last_seen_at": timezone.now(),
+    }
+    finding = Finding.objects.create(verdict=Verdict.CRITICAL, **made)
+    assert "1 of 2 databases may not come back as it was: its newest drill proved nothing." in page(viewer)
+    assert "may not come back as it was" in viewer.get(backup.database.get_absolute_url()).content.decode()
+    finding.verdict = Verdict.WARNING  # a proof that has become old
+    finding.save()
+    assert "All 2 databases can be brought back" in page(viewer)
 
 
 def test_damaged_and_partial_backups_bring_nothing_back(viewer: Client) -> None:
