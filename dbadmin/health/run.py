@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 
-from dbadmin.choices import DrillKind, DrillState, Environment, JobState, MigrationState, Scope, Verdict
+from dbadmin.choices import BackupState, DrillKind, DrillState, Environment, JobState, MigrationState, Scope, Verdict
 from dbadmin.exceptions import DbadminError
 from dbadmin.health import checks as checks  # registers them
 from dbadmin.health.archives import archives
@@ -62,14 +63,17 @@ def _newest_backup(database: Database) -> datetime | None:
 
 
 def _proof(database: Database) -> Proof | None:
-    # One that somebody broke off says nothing.
-    ended = Drill.objects.filter(finished_at__isnull=False).exclude(job__state=JobState.CANCELLED)
-    drills = ended.filter(backup__database=database, kind=DrillKind.FULL)
-    newest = drills.order_by("-finished_at").only("state", "finished_at", "restore_seconds").first()
+    drills = Drill.objects.filter(backup__database=database, finished_at__isnull=False)
+    # One that somebody broke off says nothing, one whose worker died is said by its job; a partial one proves nothing,
+    # but finds differences. What a drill found of a newer backup holds until another one of that backup, or a newer.
+    telling = drills.exclude(state=DrillState.FAILED, job__state__in=(JobState.CANCELLED, JobState.LOST))
+    telling = telling.filter(Q(kind=DrillKind.FULL) | Q(state=DrillState.DIFFERENT))
+    there = telling.exclude(backup__state=BackupState.DELETED)
+    newest = there.order_by("-backup__finished_at", "-finished_at").only("state", "finished_at").first()
     if newest is None or newest.finished_at is None:
         return None
     proven = Backup.objects.available().filter(database=database, proven_at__isnull=False).order_by("-proven_at")
-    timed = drills.filter(state=DrillState.PROVEN).order_by("-finished_at")
+    timed = drills.filter(state=DrillState.PROVEN, kind=DrillKind.FULL).order_by("-finished_at")
     return Proof(
         state=newest.state,
         finished_at=newest.finished_at,

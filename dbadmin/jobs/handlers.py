@@ -111,15 +111,12 @@ def drill(job: Job, progress: Progress) -> Text:
 
     ``on``: the slug of a database on whose server it takes place; a throw-away place on this machine without.
     """
-    row = drill_backup(
-        backup=_readable(job),
-        kind=job.params.get("kind", DrillKind.FULL),
-        tables=job.params.get("tables", ()),
-        server=_server(job.params.get("on")),
-        progress=progress,
-        job=job,
-    )
-    _look_again(job.database)
+    backup, server = _readable(job), _server(job.params.get("on"))
+    kind, tables = job.params.get("kind", DrillKind.FULL), job.params.get("tables", ())
+    try:
+        row = drill_backup(backup=backup, kind=kind, tables=tables, server=server, progress=progress, job=job)
+    finally:  # what could not be restored is told as soon as what differs
+        _look_again(job.database)
     if row.state == DrillState.PROVEN:
         return Text("Proven: restored in {seconds} s, and everything is equal.", seconds=row.restore_seconds)
     if row.state == DrillState.INCOMPLETE:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from dbadmin.choices import BackupState, Verdict
 from dbadmin.health.run import run_checks
-from dbadmin.models import AppliedMigration, CheckResult, Database, Drill, Finding, MigrationStatus
+from dbadmin.models import AppliedMigration, Backup, CheckResult, Database, Drill, Finding, MigrationStatus
 from tests.factories import make_backup, make_job, make_schedule
 from tests.sqlite_file import make_sqlite_file, sqlite_database
 
@@ -43,7 +43,35 @@ def test_a_sound_file_with_a_fresh_backup_is_well(database: Database) -> None:
     assert not Finding.objects.exists()
 
 
-@pytest.mark.parametrize(("job_state", "verdict"), [("failed", Verdict.CRITICAL), ("cancelled", Verdict.OK)])
+def drilled(backup: Backup, state: str, *, minutes: int, kind: str = "full") -> None:
+    at = timezone.now() + timedelta(minutes=minutes)
+    Drill.objects.create(backup=backup, kind=kind, state=state, started_at=at, finished_at=at, restore_seconds=1)
+
+
+def test_what_a_drill_found_holds_until_that_backup_or_a_newer_one_is_proven(database: Database) -> None:
+    now = timezone.now()
+    old = make_backup(database=database, proven_at=now, finished_at=now - timedelta(days=1))
+    newer = make_backup(database=database, finished_at=now)
+    drilled(newer, "different", minutes=1)
+    drilled(old, "proven", minutes=2)
+    assert run(database)["drill"].verdict == Verdict.CRITICAL
+    drilled(newer, "proven", minutes=3, kind="partial")
+    assert run(database)["drill"].verdict == Verdict.CRITICAL
+    drilled(newer, "proven", minutes=4)
+    assert run(database)["drill"].verdict == Verdict.OK
+    drilled(old, "failed", minutes=5)
+    assert run(database)["drill"].verdict == Verdict.OK
+    drilled(newer, "different", minutes=6, kind="partial")
+    assert run(database)["drill"].verdict == Verdict.CRITICAL
+    Backup.objects.filter(pk=newer.pk).update(state=BackupState.DELETED)
+    drilled(old, "proven", minutes=7)
+    assert run(database)["drill"].verdict == Verdict.OK
+
+
+@pytest.mark.parametrize(
+    ("job_state", "verdict"),
+    [("failed", Verdict.CRITICAL), ("cancelled", Verdict.OK), ("lost", Verdict.OK)],
+)
 def test_a_drill_that_somebody_broke_off_says_nothing(database: Database, job_state: str, verdict: Verdict) -> None:
     now = timezone.now()
     backup = make_backup(database=database, proven_at=now)
