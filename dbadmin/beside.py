@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from dbadmin.exceptions import Cancelled
 from dbadmin.progress import Progress, Silent
@@ -31,6 +31,12 @@ def beside(work: Callable[[Progress], Result]) -> Iterator[Beside[Result]]:
             left.set()
 
 
+def wait_for(futures: Iterable[Future[Any]], progress: Progress) -> None:
+    """Return when all have ended, however they did; ``Cancelled`` when the job is."""
+    while wait(tuple(futures), timeout=POLL_SECONDS).not_done:
+        progress.check()
+
+
 @dataclass(frozen=True)
 class Beside(Generic[Result]):
     """Work that may still be going on."""
@@ -39,8 +45,7 @@ class Beside(Generic[Result]):
 
     def result(self, progress: Progress) -> Result:
         """Wait for the end; return what the work returned, or raise what it raised. ``Cancelled`` when the job is."""
-        while wait([self._future], timeout=POLL_SECONDS).not_done:
-            progress.check()
+        wait_for([self._future], progress)
         return self._future.result()
 
 

@@ -22,6 +22,11 @@ class DbadminError(Exception):
         self.message = message
         self.hint = hint or Text("")
 
+    @property
+    def told(self) -> Text:
+        """Message and hint as one text, to be stored."""
+        return Text("{message} {hint}", message=self.message, hint=self.hint) if self.hint else self.message
+
     def __str__(self) -> str:
         return " ".join(str(part) for part in (self.message, self.hint) if part)
 

@@ -176,7 +176,7 @@ class Facts:
         """
         return tuple(
             Text(
-                "{name} was filled anew from its tables: {found} rows; it had {expected} when it was backed up.",
+                "{name} was filled anew from its tables. Rows now: {found}; when it was backed up: {expected}.",
                 name=name, found=found.tables[name], expected=self.tables[name],
             )
             for name in sorted(self._views(found))

@@ -70,7 +70,7 @@ class Command:
         Standard error goes line by line to ``on_line``, standard output to ``stdout`` (else it is thrown away);
         ``on_poll`` is called about five times a second, in this thread. When ``progress`` raises, or any callback,
         the whole process group is ended before the exception passes. The program also ends when the calling thread
-        does (Linux), so call from the main thread of a worker.
+        does (Linux), so that thread has to stay until then.
 
         Raises ``ToolMissing`` when the program is not there, ``CommandFailed`` for an exit code not in ``allowed``.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from threading import Event, get_ident
 
 import pytest
@@ -23,8 +24,10 @@ class Busy:
     def __call__(self, progress: Progress) -> None:
         self.begun.set()
         try:
-            while True:
+            end = time.monotonic() + SECONDS
+            while time.monotonic() < end:
                 progress.check()
+            raise AssertionError("nobody told it to stop")
         finally:
             self.stopped.set()
 

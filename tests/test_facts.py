@@ -11,7 +11,7 @@ def test_rows_of_materialised_views_are_compared_only_where_one_side_has_none() 
     anew = Facts(tables={"t": 3, "mv": 2}, objects={"materialized_views": 1}, names=views)
     assert before.differences(anew) == ()
     assert [str(line) for line in before.made_anew(anew)] == [
-        "mv was filled anew from its tables: 2 rows; it had 3 when it was backed up."
+        "mv was filled anew from its tables. Rows now: 2; when it was backed up: 3."
     ]
     gone = Facts(tables={"t": 3}, objects={"materialized_views": 0}, names={"materialized_views": []})
     assert [each.subject for each in before.differences(gone)] == ["mv"]

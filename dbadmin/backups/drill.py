@@ -164,8 +164,8 @@ class _Drilling:
             for line in lines
             if line.level == "error"
         ]
-        for line in expected.made_anew(found):
-            self._note(Text("Materialised views"), Verdict.OK, line)
+        for line in expected.made_anew(found)[:NAMED]:
+            self._note(Text("Materialised views"), Verdict.WARNING, line)
         self.uncounted = len(expected.uncounted)
         self._said(Text("Rows, sequences and schema"), len(self.differences), _equal(expected))
         for line in expected.unmeasured[:NAMED]:

@@ -198,7 +198,7 @@ def _finish(row: Import, lines: tuple[ReportLine, ...], facts: Facts, job: Job |
 
 
 def _fail(row: Import, error: BaseException, job: Job | None) -> None:
-    message = error.message if isinstance(error, DbadminError) else type(error).__name__
+    message = error.told if isinstance(error, DbadminError) else type(error).__name__
     row.lines = [*row.lines, ReportLine(level="error", object="", message=message).to_json()]
     row.job = job
     with transaction.atomic():

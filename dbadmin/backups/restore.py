@@ -17,7 +17,7 @@ from dbadmin.backups.places import require_listed
 from dbadmin.backups.reading import unpack
 from dbadmin.backups.spool import spool
 from dbadmin.choices import RestoreState
-from dbadmin.engines.base import DATA, SCHEMA, Engine, ReportLine, RestoreOptions
+from dbadmin.engines.base import DATA, SCHEMA, Engine, ReportLine, RestoreOptions, made_anew
 from dbadmin.exceptions import DbadminError, Refused
 from dbadmin.facts import Difference, Facts
 from dbadmin.models import Backup, Database, Job, Restore
@@ -132,12 +132,11 @@ class Restoring:
         )
 
     def compare(self, manifest: Manifest, progress: Progress) -> tuple[tuple[Difference, ...], tuple[ReportLine, ...]]:
-        """Measure the target; return what is not as the backup has it, and what could not be."""
+        """Measure the target; return what is not as the backup has it, and remarks on what a restore fills anew."""
         progress.phase(Text("Comparing with the backup"))
         found = self.engine.facts(self.target, progress=progress, measuring=manifest.facts.measuring)
         expected, found = (comparable(facts, manifest.scope) for facts in (manifest.facts, found))
-        remarks = (ReportLine(level="info", object="", message=line) for line in expected.made_anew(found))
-        return expected.differences(found), tuple(remarks)
+        return expected.differences(found), made_anew(expected, found)
 
     @contextmanager
     def nothing_left(self) -> Iterator[None]:
@@ -174,7 +173,7 @@ def _finish(
 
 def fail(row: Restore, error: BaseException, job: Job | None) -> None:
     """Write that it failed, and why."""
-    message = error.message if isinstance(error, DbadminError) else type(error).__name__
+    message = error.told if isinstance(error, DbadminError) else type(error).__name__
     row.lines = [*row.lines, ReportLine(level="error", object="", message=message).to_json()]
     with transaction.atomic():
         close(row, RestoreState.FAILED)

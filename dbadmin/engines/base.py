@@ -57,6 +57,11 @@ class ReportLine:
         return {"level": self.level, "object": self.object, "message": said}
 
 
+def made_anew(expected: Facts, found: Facts) -> tuple[ReportLine, ...]:
+    """Return a warning for each materialised view that came to have other rows."""
+    return tuple(ReportLine(level="warning", object="", message=line) for line in expected.made_anew(found))
+
+
 def in_words(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return stored lines of a report with their messages in the reader's language."""
     return [{**line, "message": str(Text.from_json(line["message"]))} for line in lines]

@@ -55,8 +55,8 @@ def situation(found: Overview) -> str:
         ).format(without=without, total=total)
     if doubtful := len(found.doubtful):
         return ngettext(
-            "{doubtful} of {total} databases may not come back as it was: its newest drill proved nothing.",
-            "{doubtful} of {total} databases may not come back as they were: their newest drills proved nothing.",
+            "{doubtful} of {total} databases may not come back as it was: its newest drill did not prove that.",
+            "{doubtful} of {total} databases may not come back as they were: their newest drills did not prove that.",
             doubtful,
         ).format(doubtful=doubtful, total=total)
     return ngettext(

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -14,7 +15,7 @@ from dbadmin.backups.take import take_backup
 from dbadmin.choices import AssertionKind, BackupState, DrillKind, DrillState
 from dbadmin.engines.base import Dump
 from dbadmin.engines.postgresql import PostgreSQLEngine, scratch
-from dbadmin.exceptions import CorruptArchive, ToolMissing
+from dbadmin.exceptions import CorruptArchive, DatabaseError, ToolMissing
 from dbadmin.models import Assertion, Backup, Database, Drill, Storage
 from dbadmin.progress import Silent
 from dbadmin.text import Text
@@ -134,9 +135,7 @@ def test_one_value_that_came_back_otherwise_is_found(
     assert backup.proven_at is None
 
 
-def test_an_index_that_lacks_rows_is_found_while_they_are_read(
-    shop: Database, storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_that_lacks_rows_is_found(shop: Database, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     examine = PostgreSQLEngine.examine
 
     def damaged(self: PostgreSQLEngine, target: object, **options: object) -> object:
@@ -158,8 +157,52 @@ def test_a_view_that_is_filled_anew_is_no_difference_but_said(shop: Database, st
     execute(shop, "CREATE MATERIALIZED VIEW kept AS TABLE prices; DELETE FROM prices WHERE id > 90")
     row = drill(take(shop, storage))
     assert (row.state, row.differences) == (DrillState.PROVEN, [])
+    assert verdicts(row)["Materialised views"] == "warning"
     said = [str(Text.from_json(check["message"])) for check in row.checks]
-    assert "public.kept was filled anew from its tables: 90 rows; it had 100 when it was backed up." in said
+    assert "public.kept was filled anew from its tables. Rows now: 90; when it was backed up: 100." in said
+
+
+def test_the_search_for_damage_changes_no_row_while_they_are_read(
+    shop: Database, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event trigger of the application would write down that pg_amcheck added its extension."""
+    execute(
+        shop,
+        """CREATE TABLE ddl_log (tag text);
+        CREATE FUNCTION log_ddl() RETURNS event_trigger LANGUAGE plpgsql AS
+          $$BEGIN INSERT INTO ddl_log VALUES (tg_tag); END$$;
+        CREATE EVENT TRIGGER log_ddl ON ddl_command_end EXECUTE FUNCTION log_ddl()""",
+    )
+    backup, examined = take(shop, storage), Event()
+    examine, content_of_copy = PostgreSQLEngine.examine, PostgreSQLEngine.content_of_copy
+
+    def first(self: PostgreSQLEngine, target: object, **options: object) -> object:
+        found = examine(self, target, **options)  # type: ignore[arg-type]
+        examined.set()
+        return found
+
+    def afterwards(self: PostgreSQLEngine, target: object, **options: object) -> object:
+        assert examined.wait(60), "both go on at once"
+        return content_of_copy(self, target, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PostgreSQLEngine, "examine", first)
+    monkeypatch.setattr(PostgreSQLEngine, "content_of_copy", afterwards)
+    row = drill(backup)
+    assert (row.state, row.differences) == (DrillState.PROVEN, [])
+    assert verdicts(row)["Tables and indexes agree (pg_amcheck)"] == "ok"
+
+
+def test_a_search_for_damage_that_breaks_off_fails_the_drill(
+    shop: Database, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: PostgreSQLEngine, target: object, **options: object) -> object:
+        raise DatabaseError(Text("The server went away."))
+
+    monkeypatch.setattr(PostgreSQLEngine, "examine", fail)
+    with pytest.raises(DatabaseError, match="went away"):
+        drill(take(shop, storage))
+    assert Drill.objects.get().state == DrillState.FAILED
+    assert nothing_left()
 
 
 def test_a_flipped_byte_fails_the_drill_and_the_backup_is_damaged(shop: Database, storage: Storage) -> None:

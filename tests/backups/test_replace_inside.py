@@ -13,7 +13,7 @@ from dbadmin.backups.contents import must_be_in_place, replace_content
 from dbadmin.backups.preflight_replace import look_ahead_of_replacing
 from dbadmin.backups.undo import require_undoable, settle_unfinished
 from dbadmin.choices import JobKind, RestoreState, Verdict
-from dbadmin.engines.base import Dump
+from dbadmin.engines.base import Dump, in_words
 from dbadmin.engines.postgresql import PostgreSQLEngine, in_place
 from dbadmin.engines.postgresql.cluster import Cluster
 from dbadmin.exceptions import DatabaseError, Refused
@@ -121,6 +121,14 @@ def test_the_database_becomes_exactly_what_the_backup_has(modest: Database, back
         require_undoable(row)
     assert replaced(row.safety_backup, modest).state == RestoreState.EXACT
     assert look(modest)[1] == [("new", 50)]
+
+
+def test_a_view_that_was_not_refreshed_is_filled_anew_and_said(modest: Database, storage: Storage) -> None:
+    execute(modest, "CREATE MATERIALIZED VIEW kept AS TABLE t; DELETE FROM t WHERE id > 40")
+    row = replaced(take(modest, storage), modest)
+    assert row.state == RestoreState.EXACT
+    said = [line["message"] for line in in_words(row.lines)]
+    assert "public.kept was filled anew from its tables. Rows now: 40; when it was backed up: 50." in said
 
 
 def test_it_is_said_beforehand(modest: Database, backup: Backup) -> None:

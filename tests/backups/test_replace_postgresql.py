@@ -91,7 +91,7 @@ def test_a_view_that_was_not_refreshed_hinders_no_replacing(live: Database, stor
     assert (row.state, row.differences) == (RestoreState.EXACT, [])
     assert ask(live, "SELECT count(*) FROM kept") == [(40,)]
     said = [line["message"] for line in in_words(row.lines)]
-    assert "public.kept was filled anew from its tables: 40 rows; it had 50 when it was backed up." in said
+    assert "public.kept was filled anew from its tables. Rows now: 40; when it was backed up: 50." in said
 
 
 def test_sessions_that_read_and_write_are_moved_over(live: Database, first: Backup) -> None:

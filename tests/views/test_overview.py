@@ -45,7 +45,7 @@ def test_the_sentence_does_not_promise_what_a_drill_has_not_proven(viewer: Clien
         "last_seen_at": timezone.now(),
     }
     finding = Finding.objects.create(verdict=Verdict.CRITICAL, **made)
-    assert "1 of 2 databases may not come back as it was: its newest drill proved nothing." in page(viewer)
+    assert "1 of 2 databases may not come back as it was: its newest drill did not prove that." in page(viewer)
     assert "may not come back as it was" in viewer.get(backup.database.get_absolute_url()).content.decode()
     finding.verdict = Verdict.WARNING  # a proof that has become old
     finding.save()

@@ -6,6 +6,7 @@ import os
 import tempfile
 
 import psycopg
+from psycopg import sql
 
 from dbadmin.engines.base import Examination
 from dbadmin.engines.postgresql.clients import find_clients, parallel_jobs
@@ -34,8 +35,17 @@ def examine_server(target: PostgreSQLConnection, progress: Progress) -> tuple[Ex
         return (_answer("skipped", reason),)
     if target.guest and not _may_add_amcheck(target):
         return (_answer("skipped", Text("{user} may not add the extension amcheck there.", user=target.user)),)
+    if not target.guest:
+        _quieten(target)
     progress.phase(Text("Checking tables and indexes"))
     return (_checked(target, program, progress),)
+
+
+def _quieten(target: PostgreSQLConnection) -> None:
+    """Adding an extension must not make the copy write into tables that are being read."""
+    with connect(target) as session, sentences(target):
+        for (name,) in session.execute("SELECT evtname FROM pg_event_trigger").fetchall():
+            session.execute(sql.SQL("ALTER EVENT TRIGGER {} DISABLE").format(sql.Identifier(name)))
 
 
 def _may_add_amcheck(target: PostgreSQLConnection) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from dbadmin.engines import recognise
-from dbadmin.engines.base import ReportLine
+from dbadmin.engines.base import ReportLine, made_anew
 from dbadmin.engines.paths import require_space
 from dbadmin.engines.postgresql.background import background
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
@@ -21,7 +21,7 @@ from dbadmin.engines.postgresql.script import Statement
 from dbadmin.engines.postgresql.sessions import Session, connect, sentences, words
 from dbadmin.engines.postgresql.target import beside
 from dbadmin.exceptions import DatabaseError, Refused
-from dbadmin.facts import Difference, Facts
+from dbadmin.facts import Facts
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -108,14 +108,14 @@ def replace_content(
                     work.result(progress, lambda: progress.update(running.done))
                 finally:
                     running.stopped.set()
-            _require_equal(session, expected, progress)
+            remarks = _require_equal(session, expected, progress)
             progress.phase(Text("Switching"))
             number = session.execute("SELECT txid_current()::text").fetchone()
             assert number is not None
             intend({"transaction": number[0]})
             progress.check()
         progress.phase(Text("Switched"))
-    return tuple(running.report)
+    return (*running.report, *remarks)
 
 
 def require_room(spool: Path, origin: Mapping[str, Any]) -> None:
@@ -147,23 +147,24 @@ def _drops(session: Session) -> Iterator[bytes]:
         yield statement.encode()
 
 
-def _require_equal(session: Session, expected: Facts, progress: Progress) -> None:
+def _require_equal(session: Session, expected: Facts, progress: Progress) -> tuple[ReportLine, ...]:
     progress.phase(Text("Comparing with the backup"))
     with background(session, lambda: _measured(session, expected)) as comparing:
-        differences = comparing.result(progress)
-    if differences:
+        found = comparing.result(progress)
+    if differences := expected.differences(found):
         shown = "; ".join(str(each.as_text()) for each in differences[:5])
         raise DatabaseError(
             Text("What was restored differs from the backup; differences: {count}. {facts}.", count=len(differences),
                  facts=shown),
             Text("The database was not changed. Choose another backup."),
         )  # fmt: skip
+    return made_anew(expected, found)
 
 
-def _measured(session: Session, expected: Facts) -> tuple[Difference, ...]:
+def _measured(session: Session, expected: Facts) -> Facts:
     found = measure(session, find_tables(session), expected.measuring)
     session.execute("ANALYZE")
-    return expected.differences(found)
+    return found
 
 
 class _Kept:

@@ -22,7 +22,7 @@ from dbadmin.text import Text
 
 FOLDER = "scratch"
 WHOLE_FILE = "(database file)"
-# Memory for larger pieces is fetched from the system anew for each.
+# For larger pieces Python fetches memory from the system each time.
 CHUNK = 128 * 1024
 
 
