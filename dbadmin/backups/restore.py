@@ -17,7 +17,7 @@ from dbadmin.backups.places import require_listed
 from dbadmin.backups.reading import unpack
 from dbadmin.backups.spool import spool
 from dbadmin.choices import RestoreState
-from dbadmin.engines.base import DATA, SCHEMA, Engine, ReportLine, RestoreOptions, made_anew
+from dbadmin.engines.base import DATA, SCHEMA, Engine, NotAllRestored, ReportLine, RestoreOptions, made_anew
 from dbadmin.exceptions import DbadminError, Refused
 from dbadmin.facts import Difference, Facts
 from dbadmin.models import Backup, Database, Job, Restore
@@ -174,7 +174,9 @@ def _finish(
 def fail(row: Restore, error: BaseException, job: Job | None) -> None:
     """Write that it failed, and why."""
     message = error.told if isinstance(error, DbadminError) else type(error).__name__
-    row.lines = [*row.lines, ReportLine(level="error", object="", message=message).to_json()]
+    each = error.lines if isinstance(error, NotAllRestored) else ()
+    said = (ReportLine(level="error", object="", message=message), *each)
+    row.lines = [*row.lines, *(line.to_json() for line in said)]
     with transaction.atomic():
         close(row, RestoreState.FAILED)
         audit.record(audit.from_job(job), "restore.failed", row)

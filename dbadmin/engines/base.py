@@ -57,6 +57,14 @@ class ReportLine:
         return {"level": self.level, "object": self.object, "message": said}
 
 
+class NotAllRestored(DatabaseError):
+    """Some objects could not be restored. ``lines`` has what was said of each."""
+
+    def __init__(self, message: Text, hint: Text, *, lines: Iterable[ReportLine]) -> None:
+        super().__init__(message, hint)
+        self.lines = tuple(lines)
+
+
 def made_anew(expected: Facts, found: Facts) -> tuple[ReportLine, ...]:
     """Return a warning for each materialised view that came to have other rows."""
     return tuple(ReportLine(level="warning", object="", message=line) for line in expected.made_anew(found))

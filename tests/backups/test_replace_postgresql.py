@@ -11,7 +11,7 @@ from dbadmin.backups.replace import replace_with_backup
 from dbadmin.backups.take import take_backup
 from dbadmin.backups.undo import undo_restore
 from dbadmin.choices import RestoreState
-from dbadmin.engines.base import in_words
+from dbadmin.engines.base import NotAllRestored, in_words
 from dbadmin.exceptions import DbadminError, Refused
 from dbadmin.models import Backup, Database, Restore, Storage
 from dbadmin.progress import Silent
@@ -92,6 +92,22 @@ def test_a_view_that_was_not_refreshed_hinders_no_replacing(live: Database, stor
     assert ask(live, "SELECT count(*) FROM kept") == [(40,)]
     said = [line["message"] for line in in_words(row.lines)]
     assert "public.kept was filled anew from its tables. Rows now: 40; when it was backed up: 50." in said
+
+
+def test_a_failed_report_ties_each_message_to_its_object(live: Database, storage: Storage) -> None:
+    execute(
+        live, "CREATE TABLE a (t int CONSTRAINT to_t REFERENCES t); CREATE TABLE b (t int CONSTRAINT too REFERENCES t)"
+    )
+    execute(live, "INSERT INTO a VALUES (7); INSERT INTO b VALUES (8)")
+    execute(live, "SET session_replication_role = replica; DELETE FROM t WHERE id IN (7, 8)")
+    backup = take_backup(database=live, storages=[storage], scope="full", progress=Silent())
+    with pytest.raises(NotAllRestored):
+        replace(backup)
+    row = Restore.objects.get()
+    assert row.state == RestoreState.FAILED
+    objects = {line["object"]: line["message"] for line in in_words(row.lines)}
+    assert set(objects) == {"", "FK CONSTRAINT a to_t", "FK CONSTRAINT b too"}
+    assert "violates foreign key constraint" in objects["FK CONSTRAINT b too"]
 
 
 def test_sessions_that_read_and_write_are_moved_over(live: Database, first: Backup) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg.conninfo import make_conninfo
 
-from dbadmin.engines.base import DATA, ReportLine, RestoreOptions
+from dbadmin.engines.base import DATA, NotAllRestored, ReportLine, RestoreOptions
 from dbadmin.engines.postgresql.background import wait_for
 from dbadmin.engines.postgresql.clients import ClientSet, parallel_jobs, restore_client, version_major
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
@@ -25,7 +25,7 @@ from dbadmin.engines.postgresql.target import (
     finish_database,
 )
 from dbadmin.engines.postgresql.watch import RestoreWatch, end_sessions, log_messages
-from dbadmin.exceptions import CommandFailed, DatabaseError, DbadminError, Refused, ValidationFailed
+from dbadmin.exceptions import CommandFailed, DbadminError, Refused, ValidationFailed
 from dbadmin.process import Command, Completed
 from dbadmin.progress import Progress
 from dbadmin.text import Text
@@ -162,9 +162,10 @@ def _fill(
 def restore_errors(ended: Completed, target: PostgreSQLConnection, messages: Messages, spool: Path) -> DbadminError:
     """Return what stopped everything, such as a full disk, else how many objects could not be restored."""
     failed = CommandFailed(_summary(messages), exit_code=ended.exit_code, output=ended.tail)
-    return explain(failed, target, messages, spool) or DatabaseError(
+    return explain(failed, target, messages, spool) or NotAllRestored(
         _summary(messages),
         Text("The new database was removed again. The job's log names every object that could not be restored."),
+        lines=messages.lines,
     )
 
 

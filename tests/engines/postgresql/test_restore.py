@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dbadmin.engines.base import RestoreOptions
+from dbadmin.engines.base import NotAllRestored, RestoreOptions
 from dbadmin.engines.postgresql import PostgreSQLEngine
 from dbadmin.engines.postgresql.cluster import Cluster
-from dbadmin.exceptions import Cancelled, DbadminError, Refused, ValidationFailed
+from dbadmin.exceptions import Cancelled, Refused, ValidationFailed
 from dbadmin.progress import Silent
 from tests.engines.postgresql.conftest import MakeDatabase, Recorder, dump, execute, restore
 from tests.servers import Servers
@@ -47,8 +47,9 @@ def test_an_error_removes_the_new_database_and_every_object_is_in_the_log(
 ) -> None:
     source = make_database(server, FAILS_ELSEWHERE, name="picky")
     target = engine.new_target(source, "not picky")
-    with pytest.raises(DbadminError, match="Objects that could not be restored: 2"):
+    with pytest.raises(NotAllRestored, match="Objects that could not be restored: 2") as raised:
         restore(target, tmp_path, dump(source, tmp_path), progress=progress)
+    assert sorted(line.object for line in raised.value.lines) == ["TABLE DATA picky", "TABLE DATA stern"]
     assert not engine.exists(target)
     errors = sorted(line for line in progress.lines if line.startswith("error"))
     assert [line.partition(":")[2].partition(":")[0].strip() for line in errors] == [
