@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 
 AHEAD = 2
+# What is smaller is hashed sooner than it is handed over.
+LARGE = 1 << 18
 
 
 class Digest:
@@ -14,11 +17,13 @@ class Digest:
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256")
         self._waiting: deque[Future[None]] = deque()
 
     def update(self, chunk: bytes) -> None:
         """Add a chunk, which nobody changes afterwards; waits while ``AHEAD`` others are not hashed yet."""
+        if len(chunk) < LARGE and not self._waiting:
+            self._hash.update(chunk)
+            return
         self._waiting.append(self._pool.submit(self._hash.update, chunk))
         if len(self._waiting) > AHEAD:
             self._waiting.popleft().result()
@@ -28,3 +33,7 @@ class Digest:
         while self._waiting:
             self._waiting.popleft().result()
         return self._hash.hexdigest()
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -68,7 +67,7 @@ class ArchiveWriter:
         header.size, header.mode = path.stat().st_size, 0o600
         header.mtime = int(path.stat().st_mtime)
         yield header.tobuf(tarfile.PAX_FORMAT)
-        digest = hashlib.sha256()
+        digest = Digest()
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
