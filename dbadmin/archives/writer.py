@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from dbadmin.storages.base import CHUNK, Storage, StoredObject
 from dbadmin.text import Text
 
 BLOCK = tarfile.BLOCKSIZE
+# fallocate(2): punch a hole, keep the size.
+_HOLE = 0x02 | 0x01
 
 
 @dataclass
@@ -22,12 +26,14 @@ class ArchiveWriter:
     """Streams every file under ``spool`` into ``<prefix>/backup.tar`` in constant memory.
 
     After ``write`` returned, ``members``, ``size`` and ``sha256`` describe what was stored. An exception leaves
-    nothing in the storage.
+    nothing in the storage. With ``once`` the files are empty afterwards: disk and memory hold what was dumped one
+    time, not twice.
     """
 
     spool: Path
     progress: Progress
     attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    once: bool = False
     members: list[Member] = field(default_factory=list)
     size: int = 0
 
@@ -68,10 +74,9 @@ class ArchiveWriter:
         header.mtime = int(path.stat().st_mtime)
         yield header.tobuf(tarfile.PAX_FORMAT)
         digest = Digest()
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-                yield chunk
+        for chunk in self._read(path):
+            digest.update(chunk)
+            yield chunk
         yield bytes(-header.size % BLOCK)
         self.members.append(
             Member(
@@ -81,3 +86,20 @@ class ArchiveWriter:
                 attributes=self.attributes.get(name, {}),
             )
         )
+
+    def _read(self, path: Path) -> Iterator[bytes]:
+        # A file that has another name, too, is somebody's.
+        spends = self.once and not path.is_symlink() and path.stat().st_nlink == 1
+        with path.open("r+b" if spends else "rb", buffering=0) as file:
+            while chunk := file.read(CHUNK):
+                if spends:
+                    _give_back(file.fileno(), file.tell() - len(chunk), len(chunk))
+                yield chunk
+            if spends:
+                file.truncate(0)
+
+
+def _give_back(descriptor: int, offset: int, size: int) -> None:
+    """Free a part of a file at once; where the system cannot, that waits until all of it is read."""
+    if sys.platform == "linux" and sys.maxsize > 1 << 32:
+        ctypes.CDLL(None).fallocate(descriptor, _HOLE, ctypes.c_int64(offset), ctypes.c_int64(size))

@@ -92,6 +92,7 @@ class _Taking:
     progress: Progress
     failed: dict[Storage, DbadminError] = field(default_factory=dict)
     begun: list[int] = field(default_factory=list)
+    is_spent: bool = False
     backup: Backup | None = None
     manifest: Manifest | None = None
 
@@ -152,7 +153,10 @@ class _Taking:
 
     def _place(self, backend: EncryptedStorage, folder: Path, dump: Dump) -> Placed:
         require_room(backend, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
-        writer = ArchiveWriter(folder, self.progress, attributes=dump.attributes)
+        if self.is_spent:
+            raise RuntimeError("The dump has been stored once, and its files were given back.")
+        self.is_spent = self.of == 1 and not self.spare
+        writer = ArchiveWriter(folder, self.progress, attributes=dump.attributes, once=self.is_spent)
         return place(
             backend,
             self.key,

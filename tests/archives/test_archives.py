@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import sys
 import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from dbadmin.archives.writer import ArchiveWriter
 from dbadmin.exceptions import CorruptArchive, ValidationFailed
 from dbadmin.facts import Facts
 from dbadmin.progress import Silent
+from dbadmin.storages.base import CHUNK
 from dbadmin.storages.local import LocalStorage
 
 CONTENT = {
@@ -36,11 +38,16 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 
 @pytest.fixture
-def manifest(tmp_path: Path, storage: LocalStorage) -> Manifest:
-    spool = tmp_path / "spool"
+def spool(tmp_path: Path) -> Path:
+    folder = tmp_path / "spool"
     for name, content in CONTENT.items():
-        (spool / name).parent.mkdir(parents=True, exist_ok=True)
-        (spool / name).write_bytes(content)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def manifest(spool: Path, storage: LocalStorage) -> Manifest:
     writer = ArchiveWriter(spool=spool, progress=Silent(), attributes={"z": {"mode": 0o640}})
     writer.write(storage, "db/one")
     made = Manifest(
@@ -59,6 +66,42 @@ def test_everything_comes_back(storage: LocalStorage, manifest: Manifest, tmp_pa
     found = {name: (tmp_path / "out" / name).read_bytes() for name in CONTENT}
     assert found == CONTENT
     assert read_manifest(storage, "db/one") == manifest
+
+
+def test_what_is_read_once_is_the_same_archive_and_gives_its_space_back(
+    storage: LocalStorage, manifest: Manifest, spool: Path
+) -> None:
+    writer = ArchiveWriter(spool=spool, progress=Silent(), attributes={"z": {"mode": 0o640}}, once=True)
+    writer.write(storage, "db/two")
+    verify(storage, "db/two", manifest, Silent())
+    assert (tuple(writer.members), writer.sha256) == (manifest.members, manifest.archive_sha256)
+    assert [(spool / name).stat().st_size for name in CONTENT] == [0] * len(CONTENT)
+
+
+def test_a_file_that_is_somebody_elses_too_is_only_read(storage: LocalStorage, tmp_path: Path) -> None:
+    (tmp_path / "dumped").mkdir()
+    for name in ("linked", "pointed"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "dumped/linked").hardlink_to(tmp_path / "linked")
+    (tmp_path / "dumped/pointed").symlink_to(tmp_path / "pointed")
+    ArchiveWriter(spool=tmp_path / "dumped", progress=Silent(), once=True).write(storage, "db/four")
+    assert [(tmp_path / name).read_text() for name in ("linked", "pointed")] == ["linked", "pointed"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux can give back a part of a file.")
+def test_space_is_given_back_while_a_file_is_read(storage: LocalStorage, tmp_path: Path) -> None:
+    (tmp_path / "dumped").mkdir()
+    large = tmp_path / "dumped" / "large"
+    large.write_bytes(b"content " * (CHUNK // 2))
+    blocks: list[int] = []
+
+    class Looking(Silent):
+        def update(self, done: int, *, current: str = "") -> None:
+            blocks.append(large.stat().st_blocks)
+
+    ArchiveWriter(spool=large.parent, progress=Looking(), once=True).write(storage, "db/three")
+    assert blocks == sorted(blocks, reverse=True)
+    assert len(set(blocks)) >= 4
 
 
 def test_plain_tar_reads_it(storage: LocalStorage, manifest: Manifest) -> None:

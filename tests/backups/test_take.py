@@ -3,15 +3,20 @@ from __future__ import annotations
 import re
 import sqlite3
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from backports import zstd
 
 from dbadmin.archives.reader import read_manifest
 from dbadmin.backups.take import take_backup
 from dbadmin.exceptions import Cancelled, DbadminError, Refused, StorageError
 from dbadmin.models import AuditEvent, Backup, Database, Storage
 from dbadmin.progress import Silent
+from dbadmin.storages.base import StoredObject
+from dbadmin.storages.local import LocalStorage
 from dbadmin.text import Text
 from tests.backups.files import below, spools
 from tests.factories import make_backup, make_storage
@@ -107,3 +112,45 @@ def test_space_is_asked_for_before_work_begins(database: Database, storage: Stor
 def test_a_scope_the_engine_does_not_know_is_refused(database: Database, storage: Storage) -> None:
     with pytest.raises(Refused, match="full, schema, data"):
         take_backup(database=database, storages=[storage], scope="globals", progress=Silent())
+
+
+class _Disk:
+    """Looks at the disk that spools take whenever an archive has been written, and fails ``failures`` times then."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, failures: int = 0) -> None:
+        self.blocks: list[int] = []
+        self._failures = failures
+        self._write = LocalStorage.write
+        monkeypatch.setattr(LocalStorage, "write", lambda *given, **named: self._look(*given, **named))
+
+    def _look(self, storage: LocalStorage, key: str, chunks: Iterable[bytes], **named: Any) -> StoredObject:
+        stored = self._write(storage, key, chunks, **named)
+        if key.endswith(".tar"):
+            self.blocks.append(sum(path.stat().st_blocks for each in spools() for path in each.rglob("*.zst")))
+            if len(self.blocks) <= self._failures:
+                raise StorageError(Text("The cable was cut."))
+        return stored
+
+
+def test_disk_is_taken_once_where_there_is_one_storage(
+    database: Database, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = _Disk(monkeypatch)
+    take_backup(database=database, storages=[storage], scope="full", progress=Silent())
+    assert disk.blocks == [0]
+
+
+@pytest.mark.parametrize("spare", [False, True])
+def test_what_another_storage_may_need_stays_until_it_has_it(
+    spare: bool, database: Database, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_storage(tmp_path / "elsewhere")
+    given = {"storages": [storage], "spare": [other]} if spare else {"storages": [storage, other]}
+    disk = _Disk(monkeypatch, failures=1)
+    backup = take_backup(database=database, scope="full", progress=Silent(), **given)
+    assert backup.storage == other
+    assert all(disk.blocks)
+    with tarfile.open(Path(other.settings["path"]) / backup.key / "backup.tar") as tar:
+        member = tar.extractfile("database.sqlite3.zst")
+        assert member is not None
+        assert zstd.decompress(member.read()).startswith(b"SQLite format 3")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dbadmin.exceptions import StorageError
-from dbadmin.storages.local import LocalStorage
+from dbadmin.storages.local import AT_A_TIME, LocalStorage
 
 
 @pytest.fixture
@@ -29,6 +31,15 @@ def test_what_was_written_is_read_back(storage: LocalStorage) -> None:
     assert b"".join(storage.open("a/b.tar")) == b"onetwo"
     assert b"".join(storage.open("a/b.tar", offset=3)) == b"two"
     assert storage.stat("a/b.tar") == replace(stored, sha256="")
+
+
+@pytest.mark.parametrize("size", [AT_A_TIME - 1, AT_A_TIME, 2 * AT_A_TIME + 5])
+def test_what_the_disk_begins_with_early_is_whole(storage: LocalStorage, size: int) -> None:
+    content = random.Random(size).randbytes(size)
+    pieces = (content[start : start + 1_000_003] for start in range(0, size, 1_000_003))
+    stored = storage.write("large/one", pieces)
+    assert b"".join(storage.open("large/one")) == content
+    assert (stored.size, stored.sha256) == (size, hashlib.sha256(content).hexdigest())
 
 
 def test_a_failing_source_leaves_nothing(storage: LocalStorage) -> None:
