@@ -57,9 +57,9 @@ def dump_database(
         snapshot = begin_measuring(session)
         measuring = COUNTS if scope == SCHEMA else measuring
         tables, origin = wait_for(session, lambda: (find_tables(session), read_origin(session)), progress)
-        warnings = [*write_globals(connection, client, spool, progress)]
         watch = DumpWatch([] if scope == SCHEMA else tables, progress, monitor=monitor, mark=mark)
         with background(session, lambda: measure(session, tables, measuring)) as counting, end_sessions(monitor, mark):
+            warnings = [*write_globals(connection, client, spool, progress)]
             argv = _argv(client, scope=scope, spool=spool, snapshot=snapshot)
             _run(pinned(connection, argv, application_name=mark), connection, watch, counting, spool, progress)
             progress.phase(Text("Counting rows"))
