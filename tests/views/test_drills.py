@@ -47,6 +47,22 @@ def test_differences_and_checks_are_listed(viewer: Client, backup: Backup) -> No
     assert "It is whole." in shown
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (DrillState.DIFFERENT, "Do not rely on this backup."),
+        (DrillState.FAILED, "Mend what is named below and drill again."),
+        (DrillState.INCOMPLETE, "Give counting and hashing more time"),
+        (DrillState.PROVEN, ""),
+        (DrillState.RUNNING, ""),
+    ],
+)
+def test_what_is_not_proven_says_what_to_do(state: DrillState, words: str, viewer: Client, backup: Backup) -> None:
+    shown = page(viewer, make_drill(backup, state=state).get_absolute_url())
+    assert ("What to do" in shown) == bool(words)
+    assert words in shown
+
+
 def test_the_list_names_one_database(viewer: Client, backup: Backup) -> None:
     mine, other = make_drill(backup), make_drill(make_backup())
     everything, narrowed = (
