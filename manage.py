@@ -16,7 +16,8 @@ def main() -> None:
     """Run the command that the arguments name."""
     home.choose(sys.argv)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-    # What is made while starting lives to the end: looking through it for garbage takes a quarter of a short command.
+    # What is made while starting lives to the end: looking through it for garbage, then and at the end, takes a quarter
+    # of a short command.
     gc.set_threshold(50_000)
     try:
         execute_from_command_line(sys.argv)

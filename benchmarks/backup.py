@@ -74,7 +74,7 @@ def measure_backups(at: Bench, runs: int) -> list[dict[str, Any]]:
             _ours(at, SEALED_S3, bucket / "sealed"),
         ]
         rows = compare([*_peers(at), *ours], runs=runs)
-    jobs = _job_seconds(at)
+    jobs = _job_seconds(at, runs)
     return [{**row, "job_seconds": jobs.get(str(row["name"]))} for row in rows]
 
 
@@ -102,12 +102,12 @@ def ratios(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name: round(value, 3) for name, value in found.items()}
 
 
-def _job_seconds(at: Bench) -> dict[str, float]:
-    """Return the median of what a worker would have needed for the same, which has started long before."""
+def _job_seconds(at: Bench, runs: int) -> dict[str, float]:
+    """Return the median of what a worker would have needed for the last ``runs``, which has started long before."""
     found: dict[str, list[float]] = {}
     for storage, seconds in json.loads(at.run("shell", "--no-imports", "-c", JOBS)):
         found.setdefault(storage, []).append(seconds)
-    return {name: statistics.median(found[storage][1:]) for name, storage in STORAGES.items()}
+    return {name: statistics.median(found[storage][-runs:]) for name, storage in STORAGES.items()}
 
 
 def _fill(at: Bench) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 
 AHEAD = 2
-# What is smaller is hashed sooner than it is handed over.
+# What is smaller is hashed sooner than it is handed over, unless larger ones wait before it.
 LARGE = 1 << 18
 
 
@@ -21,6 +21,8 @@ class Digest:
 
     def update(self, chunk: bytes) -> None:
         """Add a chunk, which nobody changes afterwards; waits while ``AHEAD`` others are not hashed yet."""
+        while self._waiting and self._waiting[0].done():
+            self._waiting.popleft().result()
         if len(chunk) < LARGE and not self._waiting:
             self._hash.update(chunk)
             return

@@ -12,7 +12,7 @@ APP = Path(__file__).parent.parent / "dbadmin"
 LAYERS = [
     {"text"},
     {"exceptions"},
-    {"digest", "probing", "progress", "facts", "timetable"},
+    {"digest", "space", "probing", "progress", "facts", "timetable"},
     {"beside", "process", "sources"},
     {"storages"},
     {"archives"},

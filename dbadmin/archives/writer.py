@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,12 +11,11 @@ from typing import Any
 from dbadmin.archives.manifest import ARCHIVE_NAME, Member
 from dbadmin.digest import Digest
 from dbadmin.progress import Progress
+from dbadmin.space import GiveBack
 from dbadmin.storages.base import CHUNK, Storage, StoredObject
 from dbadmin.text import Text
 
 BLOCK = tarfile.BLOCKSIZE
-# fallocate(2): punch a hole, keep the size.
-_HOLE = 0x02 | 0x01
 
 
 @dataclass
@@ -26,8 +23,8 @@ class ArchiveWriter:
     """Streams every file under ``spool`` into ``<prefix>/backup.tar`` in constant memory.
 
     After ``write`` returned, ``members``, ``size`` and ``sha256`` describe what was stored. An exception leaves
-    nothing in the storage. With ``once`` the files are empty afterwards: disk and memory hold what was dumped one
-    time, not twice.
+    nothing in the storage. With ``once`` each file is removed as it is read, and what it takes is given back; after an
+    exception, too, there is nothing left to be stored then.
     """
 
     spool: Path
@@ -38,7 +35,7 @@ class ArchiveWriter:
     size: int = 0
 
     def __post_init__(self) -> None:
-        self._whole = Digest()
+        self._whole, self._room = Digest(), GiveBack()
         self._files = sorted(path for path in self.spool.rglob("*") if path.is_file())
 
     @property
@@ -89,17 +86,11 @@ class ArchiveWriter:
 
     def _read(self, path: Path) -> Iterator[bytes]:
         # A file that has another name, too, is somebody's.
-        spends = self.once and not path.is_symlink() and path.stat().st_nlink == 1
-        with path.open("r+b" if spends else "rb", buffering=0) as file:
+        is_ours = self.once and not path.is_symlink() and path.stat().st_nlink == 1
+        with path.open("r+b" if is_ours else "rb", buffering=0) as file:
+            if is_ours:
+                path.unlink()  # nobody shall read zeros by mistake
             while chunk := file.read(CHUNK):
-                if spends:
-                    _give_back(file.fileno(), file.tell() - len(chunk), len(chunk))
+                if is_ours and len(chunk) == CHUNK:
+                    self._room.free(file.fileno(), file.tell() - CHUNK, CHUNK)
                 yield chunk
-            if spends:
-                file.truncate(0)
-
-
-def _give_back(descriptor: int, offset: int, size: int) -> None:
-    """Free a part of a file at once; where the system cannot, that waits until all of it is read."""
-    if sys.platform == "linux" and sys.maxsize > 1 << 32:
-        ctypes.CDLL(None).fallocate(descriptor, _HOLE, ctypes.c_int64(offset), ctypes.c_int64(size))

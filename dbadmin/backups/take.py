@@ -117,6 +117,8 @@ class _Taking:
             self._require_any_left()
             self._try(self.waiting.pop(0), folder, dump)
         self._note(begun=[])
+        if self.is_spent:
+            return self.backup  # a copy that somebody has asked for meanwhile is made from this one
         for copy in self.backup.copies.filter(state=CopyState.WAITING).select_related("storage"):
             copy.backup = self.backup
             try:

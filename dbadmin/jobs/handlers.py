@@ -24,7 +24,7 @@ from dbadmin.backups.take import take_backup
 from dbadmin.backups.undo import undo_restore
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import ComparisonState, DrillKind, DrillState, JobKind, RestoreMode, RestoreState, Scope, Verdict
-from dbadmin.exceptions import Cancelled, DbadminError, Refused, StorageError
+from dbadmin.exceptions import Cancelled, DeadlinePassed, Refused, StorageError
 from dbadmin.health.run import run_checks
 from dbadmin.jobs.keeping import apply_retention, ask_to_expire, look_into_storages
 from dbadmin.jobs.queue import enqueue, identities_of
@@ -115,10 +115,10 @@ def drill(job: Job, progress: Progress) -> Text:
     kind, tables = job.params.get("kind", DrillKind.FULL), job.params.get("tables", ())
     try:
         row = drill_backup(backup=backup, kind=kind, tables=tables, server=server, progress=progress, job=job)
-    except Cancelled:
-        raise  # a drill that somebody broke off says nothing
-    except DbadminError:
-        _look_again(job.database)  # what could not be restored is told as soon as what differs
+    except Exception as error:
+        # What could not be restored is told as soon as what differs; a drill that somebody broke off says nothing.
+        if isinstance(error, DeadlinePassed) or not isinstance(error, Cancelled):
+            _look_again(job.database)
         raise
     _look_again(job.database)
     if row.state == DrillState.PROVEN:

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 from backports import zstd
+from django.utils import timezone
 
 from dbadmin.archives.reader import read_manifest
+from dbadmin.backups import copies
 from dbadmin.backups.take import take_backup
+from dbadmin.choices import CopyState
 from dbadmin.exceptions import Cancelled, DbadminError, Refused, StorageError
-from dbadmin.models import AuditEvent, Backup, Database, Storage
+from dbadmin.models import AuditEvent, Backup, Copy, Database, Storage
 from dbadmin.progress import Silent
 from dbadmin.storages.base import StoredObject
 from dbadmin.storages.local import LocalStorage
@@ -115,10 +118,10 @@ def test_a_scope_the_engine_does_not_know_is_refused(database: Database, storage
 
 
 class _Disk:
-    """Looks at the disk that spools take whenever an archive has been written, and fails ``failures`` times then."""
+    """Looks for what is left of dumps whenever an archive has been written, and fails ``failures`` times then."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, failures: int = 0) -> None:
-        self.blocks: list[int] = []
+        self.left: list[list[str]] = []
         self._failures = failures
         self._write = LocalStorage.write
         monkeypatch.setattr(LocalStorage, "write", lambda *given, **named: self._look(*given, **named))
@@ -126,18 +129,18 @@ class _Disk:
     def _look(self, storage: LocalStorage, key: str, chunks: Iterable[bytes], **named: Any) -> StoredObject:
         stored = self._write(storage, key, chunks, **named)
         if key.endswith(".tar"):
-            self.blocks.append(sum(path.stat().st_blocks for each in spools() for path in each.rglob("*.zst")))
-            if len(self.blocks) <= self._failures:
+            self.left.append([path.name for each in spools() for path in each.rglob("*") if path.is_file()])
+            if len(self.left) <= self._failures:
                 raise StorageError(Text("The cable was cut."))
         return stored
 
 
-def test_disk_is_taken_once_where_there_is_one_storage(
+def test_a_dump_is_gone_when_the_only_storage_has_it(
     database: Database, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = _Disk(monkeypatch)
     take_backup(database=database, storages=[storage], scope="full", progress=Silent())
-    assert disk.blocks == [0]
+    assert disk.left == [[]]
 
 
 @pytest.mark.parametrize("spare", [False, True])
@@ -149,8 +152,23 @@ def test_what_another_storage_may_need_stays_until_it_has_it(
     disk = _Disk(monkeypatch, failures=1)
     backup = take_backup(database=database, scope="full", progress=Silent(), **given)
     assert backup.storage == other
-    assert all(disk.blocks)
+    assert disk.left[0] == ["database.sqlite3.zst"]
     with tarfile.open(Path(other.settings["path"]) / backup.key / "backup.tar") as tar:
         member = tar.extractfile("database.sqlite3.zst")
         assert member is not None
         assert zstd.decompress(member.read()).startswith(b"SQLite format 3")
+
+
+def test_a_copy_somebody_asks_for_meanwhile_is_made_later(
+    database: Database, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_storage(tmp_path / "elsewhere")
+    settle = copies.settle
+
+    def asked_for(backup: Backup) -> None:
+        settle(backup)
+        Copy.objects.get_or_create(backup=backup, storage=other, defaults={"retry_at": timezone.now()})
+
+    monkeypatch.setattr(copies, "settle", asked_for)
+    backup = take_backup(database=database, storages=[storage], scope="full", progress=Silent())
+    assert [copy.state for copy in backup.copies.order_by("pk")] == [CopyState.STORED, CopyState.WAITING]

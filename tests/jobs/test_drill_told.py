@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dbadmin.audit import Actor
 from dbadmin.backups.take import take_backup
 from dbadmin.choices import JobKind, JobState
-from dbadmin.exceptions import Cancelled
+from dbadmin.exceptions import Cancelled, DeadlinePassed
 from dbadmin.jobs import queue
 from dbadmin.jobs.execution import run_now
 from dbadmin.models import Database, Job, Storage
@@ -16,19 +18,22 @@ from tests.backups.files import flip_a_byte, stored
 ANNE = Actor(name="anne")
 
 
-class CancelledAtOnce(Silent):
-    """Somebody presses Cancel as soon as anything begins."""
+class EndedAtOnce(Silent):
+    """Ends the job as soon as anything begins."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
 
     def phase(self, name: Text, *, total: int | None = None, unit: str = "bytes") -> None:
-        raise Cancelled
+        raise self._error
 
 
-def drilled(database: Database, storage: Storage, *, damaged: bool = False, cancelled: bool = False) -> Job:
+def drilled(database: Database, storage: Storage, *, damaged: bool = False, ended: Exception | None = None) -> Job:
     backup = take_backup(database=database, storages=[storage], scope="full", progress=Silent())
     if damaged:
         flip_a_byte(stored(backup, "backup.tar"))
     job, _ = queue.enqueue(JobKind.DRILL, database, actor=ANNE, params={"backup": backup.pk}, ring=False)
-    return run_now(job, echo=CancelledAtOnce() if cancelled else Silent())
+    return run_now(job, echo=EndedAtOnce(ended) if ended else Silent())
 
 
 def is_looked_at(database: Database) -> bool:
@@ -45,6 +50,16 @@ def test_one_that_could_not_be_restored_is_looked_at(database: Database, storage
     assert is_looked_at(database)
 
 
+@pytest.mark.parametrize(
+    ("error", "state"), [(DeadlinePassed(60), JobState.FAILED), (ZeroDivisionError(), JobState.ERRORED)]
+)
+def test_one_that_could_not_end_is_looked_at(
+    error: Exception, state: JobState, database: Database, storage: Storage
+) -> None:
+    assert drilled(database, storage, ended=error).state == state
+    assert is_looked_at(database)
+
+
 def test_one_that_was_broken_off_says_nothing(database: Database, storage: Storage) -> None:
-    assert drilled(database, storage, cancelled=True).state == JobState.CANCELLED
+    assert drilled(database, storage, ended=Cancelled()).state == JobState.CANCELLED
     assert not is_looked_at(database)

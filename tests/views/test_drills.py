@@ -52,7 +52,7 @@ def test_differences_and_checks_are_listed(viewer: Client, backup: Backup) -> No
     [
         (DrillState.DIFFERENT, "Do not rely on this backup."),
         (DrillState.FAILED, "Mend what is named below and drill again."),
-        (DrillState.INCOMPLETE, "Give counting and hashing more time"),
+        (DrillState.INCOMPLETE, "Where time ran out, allow more"),
         (DrillState.PROVEN, ""),
         (DrillState.RUNNING, ""),
     ],
