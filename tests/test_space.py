@@ -16,11 +16,18 @@ def taken(path: Path) -> int:
     return path.stat().st_blocks * 512
 
 
+def make(path: Path, megabytes: int) -> Path:
+    """Write it as programs do, piece by piece: what was written in one go the kernel forgets in one go only."""
+    with path.open("wb", buffering=0) as file:
+        for _piece in range(megabytes * 16):
+            file.write(b"x" * (MB // 16))
+    return path
+
+
 @pytest.fixture
 def dropping(tmp_path: Path) -> None:
     """Skip where the kernel writes, or the file system keeps, what it is to forget."""
-    probe = tmp_path / "probe"
-    probe.write_bytes(b"x" * 2 * MB)
+    probe = make(tmp_path / "probe", 2)
     with probe.open("r+b") as file:
         room = GiveBack()
         room.free(file.fileno(), 0, MB)
@@ -31,8 +38,7 @@ def dropping(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("dropping")
 def test_what_is_not_written_yet_is_forgotten_and_the_rest_stays(tmp_path: Path) -> None:
-    path = tmp_path / "one"
-    path.write_bytes(b"x" * 4 * MB)
+    path = make(tmp_path / "one", 4)
     room = GiveBack()
     with path.open("r+b") as file:
         room.free(file.fileno(), MB, MB)
@@ -42,8 +48,7 @@ def test_what_is_not_written_yet_is_forgotten_and_the_rest_stays(tmp_path: Path)
 
 
 def test_what_the_disk_has_already_stays_after_the_first_part(tmp_path: Path) -> None:
-    path = tmp_path / "one"
-    path.write_bytes(b"x" * 4 * MB)
+    path = make(tmp_path / "one", 4)
     room = GiveBack()
     with path.open("r+b") as file:
         os.fsync(file.fileno())

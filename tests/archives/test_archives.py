@@ -24,6 +24,7 @@ from dbadmin.progress import Silent
 from dbadmin.storages.base import CHUNK
 from dbadmin.storages.local import LocalStorage
 from tests.test_space import dropping as dropping
+from tests.test_space import make
 
 CONTENT = {
     "dump/toc.dat": b"toc" * 1000,
@@ -93,8 +94,7 @@ def test_a_file_that_is_somebody_elses_too_is_only_read(storage: LocalStorage, t
 @pytest.mark.usefixtures("dropping")
 def test_room_is_given_back_while_a_file_is_read(storage: LocalStorage, tmp_path: Path) -> None:
     (tmp_path / "dumped").mkdir()
-    large = tmp_path / "dumped" / "large"
-    large.write_bytes(b"content " * (CHUNK // 2))
+    large = make(tmp_path / "dumped" / "large", 4 * CHUNK >> 20)
     blocks: list[int] = []
 
     class Looking(Silent):
