@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import time
 from dataclasses import replace
+from io import FileIO
+from pathlib import Path
 
 import pytest
 
 from dbadmin.archives.manifest import Manifest
 from dbadmin.backups.drill import drill_backup
 from dbadmin.choices import DrillKind, DrillState
+from dbadmin.engines.postgresql import copied
 from dbadmin.engines.postgresql.copied import hash_rows
 from dbadmin.engines.postgresql.toc import TABLE_DATA, Entry
 from dbadmin.exceptions import Cancelled
@@ -77,6 +82,27 @@ def test_many_small_tables_go_through_the_same_pipes(postgresql: Database, stora
     execute(postgresql, "".join(f"CREATE TABLE t{n} AS SELECT {n} AS n;" for n in range(150)))
     row = drill_backup(backup=take(postgresql, storage), progress=Silent())
     assert (row.state, content(row)[1]) == (DrillState.PROVEN, "150 of 150 are equal to the last byte.")
+
+
+def test_a_program_that_starts_meanwhile_takes_no_rows_with_it(
+    postgresql: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it has become that program, a new process holds what we have open, and the server sees a reader."""
+    execute(postgresql, "CREATE TABLE t AS SELECT 1 AS n")
+    entry = Entry(
+        number=1, kind=TABLE_DATA, schema="public", name="t", file="1.dat", needs=(), copy="COPY public.t FROM stdin;"
+    )
+    reading = copied._reading
+
+    def held_elsewhere(pipe: Path) -> FileIO:
+        held = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        time.sleep(0.3)
+        os.close(held)
+        return reading(pipe)
+
+    monkeypatch.setattr(copied, "_reading", held_elsewhere)
+    found = hash_rows(postgresql.connection(), [entry], output={}, progress=Silent())
+    assert found == {"public.t": hashlib.sha256(b"1\n" + copied.END_OF_ROWS).hexdigest()}
 
 
 class Impatient(Silent):

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -193,12 +194,14 @@ def _hash_sent(session: Session, source: str, stop: Event) -> str:
 def _hash_written(session: Session, source: str, stop: Event, *, pipe: Path) -> str:
     statement = f"COPY {source} TO {sql.Literal(str(pipe)).as_string()}"
     digest = hashlib.sha256()
-    with background(session, lambda: session.execute(statement.encode())) as copying:
+    # Opened before the statement begins: a program that is just being started somewhere holds what we had open for
+    # the table before, the server would take that for its reader, and write rows that nobody reads.
+    with _reading(pipe) as reader, background(session, lambda: session.execute(statement.encode())) as copying:
         try:
-            with _reading(pipe) as descriptor:
-                for chunk in _chunks(descriptor, copying, stop):
-                    digest.update(chunk)
+            for chunk in _chunks(reader, copying, stop):
+                digest.update(chunk)
         finally:
+            reader.close()
             _let_go(session, pipe, copying)
         copying.check()
     digest.update(END_OF_ROWS)
@@ -219,34 +222,28 @@ def _let_go(session: Session, pipe: Path, copying: Background[Any]) -> None:
                 session.cancel_safe(timeout=2)
 
 
-@contextlib.contextmanager
-def _reading(pipe: Path) -> Iterator[int]:
+def _reading(pipe: Path) -> FileIO:
     """Open without waiting for a writer: a statement that fails never becomes one."""
-    descriptor = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        with contextlib.suppress(OSError):  # a smaller pipe is only slower
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    reader = FileIO(pipe, opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK))
+    with contextlib.suppress(OSError):  # a smaller pipe is only slower
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return reader
 
 
-def _chunks(descriptor: int, copying: Background[Any], stop: Event) -> Iterator[memoryview]:
+def _chunks(reader: FileIO, copying: Background[Any], stop: Event) -> Iterator[memoryview]:
     """Yield what the server writes until the statement has ended and the pipe is empty, always in the same memory."""
     buffer = bytearray(CHUNK)
     poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
+    poll.register(reader, select.POLLIN)
     taken = 0
     while True:
         if stop.is_set():
             raise Cancelled
         ended = not copying.is_alive()  # looked at before reading: what it wrote is in the pipe by then
-        try:
-            size = os.readv(descriptor, [buffer])
-        except BlockingIOError:
+        size = reader.readinto(buffer)
+        if size is None:
             poll.poll(1000 * POLL_SECONDS)
-            continue
-        if size:
+        elif size:
             yield memoryview(buffer)[:size]
             taken += size
             if taken > PIPE_BYTES:
