@@ -15,6 +15,7 @@ from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
 from dbadmin.backups.copies import HELD, settle
 from dbadmin.backups.judging import NOT_THERE, judge, read_now
 from dbadmin.backups.sparing import spare
+from dbadmin.backups.twins import same_place, twin_of
 from dbadmin.choices import BackupState, CopyState
 from dbadmin.exceptions import DbadminError, StorageError, ValidationFailed
 from dbadmin.models import Backup, Copy, Database, Destination, Job, Storage
@@ -158,11 +159,12 @@ class _Deleting:
         self.failures: list[tuple[Storage, DbadminError]] = []
 
     def answering(self, storages: Iterable[Storage]) -> list[Storage]:
-        """Return the storages that show what should be there; from the others nothing is deleted."""
+        """Return the storages that show what should be there, and there alone; from the others nothing is deleted."""
         found = []
         for storage in sorted(storages, key=lambda each: each.pk):
             try:
                 _require_there(storage, storage.backend())
+                _require_apart(storage)
             except (StorageError, ValidationFailed) as error:
                 self.failed(storage, error)
             else:
@@ -211,6 +213,15 @@ def _require_there(storage: Storage, backend: StorageBackend) -> None:
             Text("“{storage}” has none of the archives that should be there.", storage=storage.name),
             Text("Is its disk mounted, is it the right bucket? What is released there is deleted when it is back."),
         )
+
+
+def _require_apart(storage: Storage) -> None:
+    """What is deleted here must not be what another storage is to keep; asked of those that have copies of the same."""
+    released = Copy.objects.filter(storage=storage, state=CopyState.EXPIRING).values("backup")
+    held = Copy.objects.filter(backup__in=released, state__in=HELD).exclude(state=CopyState.EXPIRING)
+    others = Storage.objects.registered().filter(pk__in=held.values("storage")).exclude(pk=storage.pk)
+    if twin := twin_of(storage.backend(), others):
+        raise same_place(storage.name, twin)
 
 
 def _summary(deleting: _Deleting, released: int) -> DbadminError:

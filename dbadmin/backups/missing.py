@@ -27,6 +27,7 @@ from dbadmin.backups.storing import (
     still_held,
 )
 from dbadmin.backups.take import discard_unfinished
+from dbadmin.backups.twins import same_place, twin_of
 from dbadmin.choices import CopyState, JobKind, JobState
 from dbadmin.exceptions import Cancelled, CorruptArchive, DbadminError, KeyMissing, Refused, StorageError
 from dbadmin.models import Backup, Copy, Database, Job, Storage
@@ -127,6 +128,7 @@ class _Copying:
         if self._copy.state not in (CopyState.WAITING, CopyState.FAILED):
             self._require_sound(copy, source)
         manifest = None if sealed else trusted_manifest(self._backup, source)
+        self._require_elsewhere(copy, target)
         self._reading_failed, self._has_begun = False, True
         try:
             target.discard(self._key)
@@ -142,6 +144,15 @@ class _Copying:
             source, self._key, sha256=copy.sha256, manifest=lambda: trusted_manifest(self._backup, source),
             progress=self._progress,
         )  # fmt: skip
+
+    def _require_elsewhere(self, copy: Copy, target: StorageBackend) -> None:
+        """What lies where it shall go is discarded before, unless that is what shall be copied."""
+        try:
+            is_there = next(iter(target.list(f"{self._key}/")), None) is not None
+            if is_there and twin_of(target, [copy.storage]):
+                raise same_place(self._copy.storage.name, copy.storage)
+        except StorageError as error:
+            raise _TargetFailed(error) from error
 
     def _require_same_keys(self, copy: Copy, target: StorageBackend) -> None:
         """What cannot be opened can only be copied as it is."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -12,10 +14,13 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
 from dbadmin.backups.storage_use import KEPT
+from dbadmin.backups.twins import require_alone
 from dbadmin.choices import CopyState
 from dbadmin.exceptions import Refused
 from dbadmin.models import Copy, Storage
+from dbadmin.probing import Stage
 from dbadmin.storages import get_storage
+from dbadmin.storages.base import Storage as StorageBackend
 from dbadmin.storages.probe import StorageProbe, probe_storage
 from dbadmin.text import Text
 
@@ -65,14 +70,37 @@ def _is_there(key: str, size: int, sizes: Mapping[str, int]) -> bool:
     return False
 
 
-def try_out(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> StorageProbe:
-    """Try stage by stage what backups need of a storage; nothing of it stays there."""
-    return probe_storage(get_storage(kind, settings, secrets))
+def require_own_place(storage: Storage, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+    """Refuse a new address that is another storage's place, as far as that can be seen from here."""
+    if storage.pk is None or has_moved(storage.kind, storage.settings, settings):
+        require_alone(get_storage(storage.kind, settings, secrets), itself=storage.pk)
+
+
+def try_out(
+    kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str], *, itself: int | None = None
+) -> StorageProbe:
+    """Try stage by stage what backups need of a storage; nothing of it stays there.
+
+    The last stage fails where another storage is already; ``itself``: the id of the one that is to be there.
+    """
+    place = get_storage(kind, settings, secrets)
+    probe = probe_storage(place)
+    return probe if probe.failed else replace(probe, stages=(*probe.stages, _alone(place, itself)))
+
+
+def _alone(place: StorageBackend, itself: int | None) -> Stage:
+    began, message, hint = time.monotonic(), Text(""), Text("")
+    try:
+        require_alone(place, itself=itself)
+    except Refused as error:
+        message, hint = error.message, error.hint
+    milliseconds = (time.monotonic() - began) * 1000
+    return Stage(name=Text("alone there"), ok=not message, milliseconds=milliseconds, message=message, hint=hint)
 
 
 def check(storage: Storage) -> StorageProbe:
     """Try a registered storage, and keep the problem on its page until a later try finds none."""
-    probe = try_out(storage.kind, storage.settings, storage.secrets)
+    probe = try_out(storage.kind, storage.settings, storage.secrets, itself=storage.pk)
     storage.checked_at = timezone.now()
     storage.problem = probe.failed.message if probe.failed else Text("")
     storage.save(update_fields=["checked_at", "problem"])

@@ -10,7 +10,7 @@ from dbadmin.archives.encryption import EncryptedStorage
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME, Manifest
 from dbadmin.archives.reader import read_manifest, verify
 from dbadmin.choices import JobState
-from dbadmin.exceptions import DbadminError, Refused
+from dbadmin.exceptions import DbadminError, Refused, StorageError
 from dbadmin.models import Job, Storage
 from dbadmin.progress import Progress
 from dbadmin.storages.base import Storage as StorageBackend
@@ -102,6 +102,15 @@ def discarded(storage: Storage, key: str) -> bool:
     except DbadminError:
         return False
     return True
+
+
+def require_vacant(backend: StorageBackend, key: str, name: str) -> None:
+    """Refuse where this backup lies already: another storage is the same place, and its copy must not be touched."""
+    if next(iter(backend.list(f"{key}/")), None) is not None:
+        raise StorageError(
+            Text("“{name}” has this backup already, by another storage that is the same place.", name=name),
+            Text("Test both storages, give one of them another place, or remove it from the dashboard."),
+        )
 
 
 def still_held(job: Job | None) -> bool:

@@ -17,7 +17,7 @@ from dbadmin.archives.manifest import Manifest
 from dbadmin.archives.writer import ArchiveWriter
 from dbadmin.backups import copies, own
 from dbadmin.backups.spool import require_space, spool
-from dbadmin.backups.storing import Placed, described, discarded, place, require_room, still_held
+from dbadmin.backups.storing import Placed, described, discarded, place, require_room, require_vacant, still_held
 from dbadmin.choices import CopyState
 from dbadmin.engines.base import Dump
 from dbadmin.exceptions import Cancelled, DbadminError, Refused, StorageError
@@ -141,12 +141,15 @@ class _Taking:
             self._has_failed(storage, error)
 
     def _add(self, copy: Copy, folder: Path, dump: Dump) -> None:
+        has_begun = False
         try:
-            placed = self._place(copy.storage.for_writing(), folder, dump)
-            copies.is_stored(copy, placed, self.job)
+            target = copy.storage.for_writing()
+            require_vacant(target, self.key, copy.storage.name)
+            has_begun = True
+            copies.is_stored(copy, self._place(target, folder, dump), self.job)
         except BaseException as error:
             # When the job was given up, another one may be storing it by now.
-            if still_held(self.job):
+            if has_begun and still_held(self.job):
                 discarded(copy.storage, self.key)
             if isinstance(error, Cancelled) or not isinstance(error, DbadminError):
                 raise

@@ -38,7 +38,7 @@ def probe_storage(storage: Storage) -> StorageProbe:
 
     What wraps a storage, such as encryption, is not tried. It may take half a minute when the other side is silent.
     """
-    inner = _innermost(storage)
+    inner = bare(storage)
     stages = _Stages()
     try:
         for host, port in _addresses(inner):
@@ -103,7 +103,8 @@ class _Stages:
         self.done.append(Stage(name=name, ok=ok, milliseconds=milliseconds, message=message, hint=hint))
 
 
-def _innermost(storage: Storage) -> Storage:
+def bare(storage: Storage) -> Storage:
+    """Return the storage without what wraps it, in haste, and keeping nothing for days."""
     while (inner := getattr(storage, "inner", None)) is not None:
         storage = inner
     # A locked object of a probe would stay.

@@ -146,17 +146,20 @@ def _chosen_retention(details: DetailsForm) -> str:
 
 def _tried(described: SettingsForm) -> dict[str, Any]:
     """Try what the form describes, without saving anything."""
+    kind, itself = described.kind.name, described.stored.pk if described.stored else None
     try:
-        return {"info": storage_changes.try_out(described.kind.name, described.settings, described.secrets)}
+        return {"info": storage_changes.try_out(kind, described.settings, described.secrets, itself=itself)}
     except DbadminError as error:
         return {"error": error}
 
 
 def _saved(request: HttpRequest, details: DetailsForm, described: SettingsForm) -> HttpResponse:
-    """Store both forms; ``DbadminError`` where archives would be lost sight of."""
+    """Store both forms; ``DbadminError`` where archives would be lost sight of, or another storage is already."""
     stored = described.stored
     if stored is not None:
         storage_changes.require_in_sight(stored, described.settings, described.secrets)
+    place = stored or Storage(kind=described.kind.name)
+    storage_changes.require_own_place(place, described.settings, described.secrets)
     with transaction.atomic():
         storage: Storage = details.save(commit=False)
         storage.settings, storage.secrets = described.settings, described.secrets

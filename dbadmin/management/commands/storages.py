@@ -124,6 +124,7 @@ class Command(AdoptingVerbs, VerbCommand):
         require_apart(storage.kind, settings)
         if storage.pk:
             storage_changes.require_in_sight(storage, settings, secrets)
+        storage_changes.require_own_place(storage, settings, secrets)
         storage.settings, storage.secrets = settings, secrets
         with transaction.atomic():
             changed = _changed(storage, options)
