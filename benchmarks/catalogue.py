@@ -73,7 +73,7 @@ def _storages() -> tuple[Storage, Storage]:
 
 def _copies(backup: Backup, here: Storage, away: Storage) -> Iterator[Copy]:
     """One here, and of every fourth one in the other storage, of which few have not arrived."""
-    of = {"backup": backup, "size": backup.size, "sha256": backup.sha256}
+    of = {"backup": backup, "size": backup.size, "sha256": backup.sha256, "verified_at": backup.finished_at}
     yield Copy(storage=here, state="damaged" if backup.state == "damaged" else "stored", **of)
     if backup.pk % 4 == 0:
         yield Copy(storage=away, state="failed" if backup.pk % 5000 == 0 else "stored", **of)

@@ -11,7 +11,7 @@ from django.db.models import Case, Exists, OuterRef, QuerySet, Subquery, Value, 
 from django.utils import timezone
 
 from dbadmin.charts import Day
-from dbadmin.choices import BackupState, DrillKind, DrillState, JobKind, JobState, ScheduleKind, Scope, Verdict
+from dbadmin.choices import DrillKind, DrillState, JobKind, JobState, ScheduleKind, Scope, Verdict
 from dbadmin.jobs.schedules import targets
 from dbadmin.models import Application, Backup, CheckResult, Database, Drill, Finding, Job, MigrationStatus, Schedule
 from dbadmin.models.job import WRITERS
@@ -160,9 +160,8 @@ def with_newest(databases: QuerySet[Database]) -> QuerySet[Database]:
 
     ``is_doubtful`` is true while the newest drill, as the health check has it, did not prove what it restored.
     """
-    newest = Backup.objects.filter(database=OuterRef("pk"), state=BackupState.AVAILABLE, scope=Scope.FULL).order_by(
-        "-finished_at"
-    )
+    full = Backup.objects.read_whole().filter(database=OuterRef("pk"), scope=Scope.FULL)
+    newest = full.order_by("-finished_at")
     unproven = Finding.objects.open().filter(database=OuterRef("pk"), check_id="drill", verdict=Verdict.CRITICAL)
     drills = Drill.objects.filter(backup__database=OuterRef("pk"), state=DrillState.PROVEN, kind=DrillKind.FULL)
     return databases.annotate(

@@ -84,6 +84,7 @@ def make_copy(**overrides: Any) -> Copy:
         "size": backup.size,
         "sha256": backup.sha256,
         "stored_at": backup.finished_at,
+        "verified_at": backup.finished_at,
         "attempts": 1,
     }
     return Copy.objects.create(**defaults | overrides)

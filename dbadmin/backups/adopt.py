@@ -36,6 +36,10 @@ FOLDER = re.compile(r"^(?P<database>[^/]+)/(?P<time>\d{8}T\d{6}Z)-(?P<scope>[a-z
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 # Settings that say where a storage is; the others say how it is reached.
 PLACE = ("path", "bucket", "prefix", "endpoint", "account", "container", "remote", "options")
+UNREAD = Text(
+    "What was adopted counts as a backup once it is verified. Of registered databases the newest are verified now, the "
+    "others day by day."
+)
 DUMPS = (".dump", ".sql", ".backup", ".pgdump", ".sqlite", ".sqlite3", ".db", ".tar", ".gz", ".zst")
 
 
@@ -106,7 +110,7 @@ def adopt(storage: Storage, key: str, *, actor: audit.Actor) -> Backup:
             defaults={
                 "state": CopyState.STORED, "size": archive.size, "recipients": recipients, "retry_at": None,
                 "sha256": "" if sealed else manifest.archive_sha256, "stored_at": archive.modified,
-                "message": Text(""),
+                "verified_at": None, "message": Text(""),
             },
         )  # fmt: skip
         copies.settle(backup)

@@ -21,8 +21,8 @@ RULES = ("last", "within_days", "hourly", "daily", "weekly", "monthly", "yearly"
 READERS = (JobKind.RESTORE, JobKind.VERIFY, JobKind.DRILL, JobKind.COMPARE)
 NOT_THERE = (CopyState.WAITING, CopyState.FAILED)
 FACTS = (
-    "pk", "state", "stored_at", "size", "storage_id", "backup_id", "backup__schedule_id", "backup__scope",
-    "backup__state", "backup__started_at", "backup__base_id", "backup__proven_at", "backup__pinned_at",
+    "pk", "state", "verified_at", "stored_at", "size", "storage_id", "backup_id", "backup__schedule_id",
+    "backup__scope", "backup__state", "backup__started_at", "backup__base_id", "backup__proven_at", "backup__pinned_at",
     "backup__pin_note",
 )  # fmt: skip
 _facts_of = attrgetter(*(name.replace("__", ".") for name in FACTS))
@@ -137,19 +137,20 @@ def _complete(copies: Collection[Copy], database: Database, storages: Mapping[in
 
 def _item(row: tuple[Any, ...], reading: set[int]) -> Item:
     """``row``: its ``FACTS``. A model of each would cost several times as much where one backup alone is asked for."""
-    pk, state, stored_at, size, storage, backup, schedule, scope, of, taken_at, base, proven, pinned, note = row
+    pk, state, read_at, stored_at, size, storage, backup, schedule, scope, of, at, base, proven, pinned, note = row
     return Item(
         id=pk,
         backup=backup,
         group=(storage, schedule, scope),
-        taken_at=taken_at,
+        taken_at=at,
         stored_at=stored_at,
         scope=scope,
         storage=storage,
         size=size,
         base=base,
-        good=state == CopyState.STORED and of == BackupState.AVAILABLE,
+        good=state == CopyState.STORED and read_at is not None and of == BackupState.AVAILABLE,
         stored=state not in NOT_THERE,
+        read=state != CopyState.STORED or read_at is not None,
         proven=proven is not None,
         pinned=pinned is not None,
         pin_note=note,

@@ -79,7 +79,7 @@ def _deletable(row: Backup) -> list[Copy]:
 
 def is_only_good_one(backup: Backup) -> bool:
     """Say whether no other backup with the same scope could be restored."""
-    others = Backup.objects.available().filter(database=backup.database_id, scope=backup.scope).exclude(pk=backup.pk)
+    others = Backup.objects.read_whole().filter(database=backup.database_id, scope=backup.scope).exclude(pk=backup.pk)
     return backup.state == BackupState.AVAILABLE and not others.exists()
 
 

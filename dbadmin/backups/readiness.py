@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
-from dbadmin.choices import BackupState, CopyState, DrillKind, DrillState, Scope
+from dbadmin.choices import CopyState, DrillKind, DrillState, Scope
 from dbadmin.models import Backup, Copy, Database, Drill, Storage
 from dbadmin.text import Text
 
@@ -158,7 +158,7 @@ def assess(now: datetime) -> list[Readiness]:
 
 
 def _with_measures(databases: QuerySet[Database], storages: Sequence[Storage], now: datetime) -> QuerySet[Database]:
-    full = Backup.objects.filter(database=OuterRef("pk"), scope=Scope.FULL, state=BackupState.AVAILABLE)
+    full = Backup.objects.read_whole().filter(database=OuterRef("pk"), scope=Scope.FULL)
     newest = full.order_by("-finished_at")
     drills = Drill.objects.filter(backup__database=OuterRef("pk"), state=DrillState.PROVEN, kind=DrillKind.FULL)
     since = now - max([LOOK_BACK, *(timedelta(hours=hours) for hours in _limits(databases))])
@@ -181,7 +181,8 @@ def _limits(databases: QuerySet[Database]) -> Iterator[int]:
 
 
 def _stored(storage: Storage) -> QuerySet[Copy]:
-    return Copy.objects.filter(backup=OuterRef("pk"), storage=storage, state=CopyState.STORED)
+    read = Copy.objects.filter(state=CopyState.STORED, verified_at__isnull=False)
+    return read.filter(backup=OuterRef("pk"), storage=storage)
 
 
 def _judged(database: Any, storages: Sequence[Storage], now: datetime) -> Readiness:
@@ -204,7 +205,7 @@ def _judged(database: Any, storages: Sequence[Storage], now: datetime) -> Readin
 
 def _too_old(found: Readiness) -> Text:
     if found.rpo is None:
-        return Text("There is no full backup that could be restored.")
+        return Text("No full backup is known to be whole.")
     return Text(
         "The newest backup is {hours} hours old; {limit} are allowed.",
         hours=round(found.rpo.total_seconds() / 3600, 1),

@@ -25,6 +25,8 @@ from dbadmin.text import Text
 Known = tuple[int, str]
 THERE = (CopyState.STORED, CopyState.DAMAGED, CopyState.EXPIRING)
 WRITING = (JobKind.BACKUP, JobKind.COPY, JobKind.RESTORE)
+# Of what was adopted so many are read at a time: a bucket's traffic costs money, and the newest is what is needed.
+READ_AT_ONCE = 3
 
 
 @dataclass(kw_only=True)
@@ -42,8 +44,9 @@ def reconcile(
     """Look into every storage that has or had copies of ``database``, and write what was found.
 
     A copy that is not there any more is VANISHED; one that is there again is read, and STORED when every byte is
-    right. What no backup belongs to becomes an ``Orphan``. ``StorageError`` when a storage could not be asked, after
-    the others: nothing is concluded about what lies there, and its ``problem`` says so. ``found`` has the rest then.
+    right; so are the newest that nobody has read yet. What no backup belongs to becomes an ``Orphan``.
+    ``StorageError`` when a storage could not be asked, after the others: nothing is concluded about what lies there,
+    and its ``problem`` says so. ``found`` has the rest then.
     """
     found = found if found is not None else Reconciled()
     failures: list[tuple[Storage, DbadminError]] = []
@@ -88,9 +91,14 @@ def _look_into(storage: Storage, database: Database, found: Reconciled, progress
         progress.check()
         is_complete = {MANIFEST_NAME, ARCHIVE_NAME} <= folders.get(key, {}).keys()
         if state == CopyState.VANISHED and is_complete:
-            _read_again(_copy(pk), found, progress)
+            copy = _copy(pk)
+            if _read_whole(copy, progress):
+                found.back.append(copy)
         elif state == CopyState.STORED and not is_complete:
             _missing(_copy(pk), backend, found, began)
+    for pk in _never_read(storage, database):
+        progress.check()
+        _read_whole(_copy(pk), progress)
     found.orphans += _write_orphans(storage, database, _strangers(database, folders, copies), now)
     sample(storage, backend=backend, now=now)
 
@@ -144,15 +152,20 @@ def _missing(copy: Copy, backend: StorageBackend, found: Reconciled, began: date
         found.vanished.append(copy)
 
 
-def _read_again(copy: Copy, found: Reconciled, progress: Progress) -> None:
-    """Believe what came back only when every byte is right; what is wrong is written by the verification."""
+def _never_read(storage: Storage, database: Database) -> list[int]:
+    unread = Copy.objects.filter(storage=storage, backup__database=database, state=CopyState.STORED, verified_at=None)
+    return list(unread.order_by("-backup__finished_at").values_list("pk", flat=True)[:READ_AT_ONCE])
+
+
+def _read_whole(copy: Copy, progress: Progress) -> bool:
+    """Believe what was found only when every byte is right; what is wrong is written by the verification."""
     try:
         verify_backup(copy.backup, progress, copy=copy)
     except StorageError as error:
-        line = Text("{backup} is there again, but: {reason}", backup=copy.backup.key, reason=error.message)
+        line = Text("{backup} is there, but: {reason}", backup=copy.backup.key, reason=error.message)
         progress.log(line, level="warning")
-        return
-    found.back.append(copy)
+        return False
+    return True
 
 
 def _strangers(

@@ -62,7 +62,7 @@ class Item:
 
     Copies of one ``group`` are judged together; ``scope`` says what is in them. ``taken_at``: the moment whose content
     it holds. ``good``: it could be restored. ``stored``: it is there, good or not; else it is still waited for.
-    ``busy``: a job reads it now.
+    ``read``: somebody has read it whole and found it as it was. ``busy``: a job reads it now.
     """
 
     id: int
@@ -76,6 +76,7 @@ class Item:
     base: int | None = None
     good: bool = True
     stored: bool = True
+    read: bool = True
     proven: bool = False
     pinned: bool = False
     pin_note: str = ""
@@ -102,8 +103,9 @@ def decide(
 
     A group without a policy keeps everything. ``failing``: groups of which newer runs failed, with the sentence.
     Whatever the policies say, these stay: all copies of the newest good and of the newest proven backup, what is
-    pinned, what something that stays builds on, what is young, read by a job, or dated in the future, and everything
-    of a group whose newest backup is not good there. Deciding again after the deletion releases nothing more.
+    pinned, what something that stays builds on, what is young, read by a job, never read whole, or dated in the future,
+    and everything of a group whose newest backup is not good there. Deciding again after the deletion releases nothing
+    more.
     """
     ordered = sorted(items, key=_newest_first)
     reasons: Reasons = defaultdict(list)
@@ -146,6 +148,8 @@ def _guard_each(items: Iterable[Item], reasons: Reasons, now: datetime) -> None:
 def _own_guards(item: Item, now: datetime) -> Iterator[Text]:
     if not item.stored:
         yield Text("It is not in this storage yet.")
+    elif not item.read:
+        yield Text("It was adopted and never verified; until somebody has read it whole it does not go.")
     if item.pinned:
         yield Text("Pinned: {note}", note=item.pin_note) if item.pin_note else Text("Pinned.")
     if item.taken_at > now:
@@ -236,6 +240,8 @@ def _newer_trouble(members: Sequence[Item]) -> Text | None:
     newest = members[0]
     if not newest.stored:
         return Text("The newest backup has not reached this storage yet; until then nothing here goes.")
+    if not newest.read:
+        return Text("The newest backup here was never verified; until it is, or a newer one comes, nothing here goes.")
     if not newest.good:
         return Text("The newest backup here is damaged or has vanished; until there is a newer one nothing here goes.")
     return None

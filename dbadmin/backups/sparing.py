@@ -22,9 +22,9 @@ def by_hand(reason: str) -> Text:
 def spare(database: Database, released: list[Copy], progress: Progress) -> list[Copy]:
     """Return those of ``released`` that may be deleted now.
 
-    Of each scope a good backup that is newer has to be in one of its storages, seen just now. Where the catalogue has
-    none any more, the newest released one that is still complete is taken back. Raises ``StorageError`` when what has
-    to be there cannot be seen: then nothing goes.
+    Of each scope a newer backup that was read whole has to be in one of its storages, seen just now. Where the
+    catalogue has none any more, the newest released one that is still complete is taken back. Raises ``StorageError``
+    when what has to be there cannot be seen: then nothing goes.
     """
     spared: set[int] = set()
     for scope in {copy.backup.scope for copy in released if not _is_by_hand(copy)}:
@@ -42,7 +42,7 @@ def _is_by_hand(copy: Copy) -> bool:
 
 
 def _newest_good(database: Database, scope: str) -> Backup | None:
-    good = Backup.objects.available().filter(database=database, scope=scope, copies__state=CopyState.STORED)
+    good = Backup.objects.read_whole().filter(database=database, scope=scope)
     return good.defer("facts", "origin").order_by("-started_at").first()
 
 

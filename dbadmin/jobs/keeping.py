@@ -16,7 +16,7 @@ from dbadmin.exceptions import Refused
 from dbadmin.health import findings
 from dbadmin.health.checks.archives import vanished
 from dbadmin.jobs.queue import enqueue
-from dbadmin.models import Copy, Database, Job
+from dbadmin.models import Backup, Copy, Database, Job
 from dbadmin.progress import Progress
 from dbadmin.text import Text
 
@@ -73,6 +73,11 @@ def ask_for_keeping(now: datetime) -> list[Job]:
 def ask_to_expire(database: Database) -> None:
     """Queue it where a retention applies; call it after a backup."""
     _ask(JobKind.EXPIRE, expire.in_need(Database.objects.filter(pk=database.pk)))
+
+
+def ask_to_read(backups: Iterable[Backup]) -> None:
+    """Queue a look into the storages of what was just adopted: the newest of it is read to the last byte."""
+    _ask(JobKind.RECONCILE, {backup.database for backup in backups if backup.database.removed_at is None})
 
 
 def _tell(database: Database, found: reconcile.Reconciled) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 from dbadmin import audit
 from dbadmin.archives.encryption import offered
-from dbadmin.backups.adopt import DUMPS, FOLDER, adopt, adopt_all, bring, scan, storage_at
+from dbadmin.backups.adopt import DUMPS, FOLDER, UNREAD, adopt, adopt_all, bring, scan, storage_at
+from dbadmin.backups.twins import require_alone
 from dbadmin.exceptions import DbadminError, UsageError
+from dbadmin.jobs.keeping import ask_to_read
 from dbadmin.management.command import DONE, WARNING, Outcome
 from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
@@ -54,12 +56,14 @@ class AdoptingVerbs:
         """Adopt; exit code 1 when some could not be."""
         storage, actor = find_storage(options["name"]), audit.from_shell()
         failed: list[tuple[str, DbadminError]] = []
+        require_alone(storage.backend(), itself=storage.pk)
         with offered(identities(options)):
             if options["key"]:
                 adopted = [adopt(storage, key, actor=actor) for key in options["key"]]
             else:
                 adopted, failed = adopt_all(storage, actor=actor, progress=for_stream(sys.stderr))
-        lines = [str(Text("{count} archives were adopted.", count=len(adopted)))]
+        ask_to_read(adopted)
+        lines = [str(Text("{count} archives were adopted.", count=len(adopted))), *([str(UNREAD)] if adopted else [])]
         return Outcome(
             results=[backup_row(backup) for backup in adopted]
             + [{"key": key, "error": str(error)} for key, error in failed],

@@ -41,6 +41,11 @@ class BackupQuerySet(models.QuerySet["Backup"]):
         """Those that can be restored."""
         return self.filter(state=BackupState.AVAILABLE)
 
+    def read_whole(self) -> BackupQuerySet:
+        """Those of which a stored copy was read to its last byte: what was adopted and never verified may be rotten."""
+        read = Copy.objects.filter(backup=models.OuterRef("pk"), state=CopyState.STORED, verified_at__isnull=False)
+        return self.available().filter(models.Exists(read))
+
     def listed(self) -> BackupQuerySet:
         """With what a list shows and without the large columns."""
         return self.select_related("database__application", "storage").defer("facts", "origin")

@@ -13,9 +13,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from dbadmin import audit
-from dbadmin.backups.adopt import Found, adopt, bring, scan
+from dbadmin.backups.adopt import UNREAD, Found, adopt, bring, scan
+from dbadmin.backups.twins import require_alone
 from dbadmin.exceptions import DbadminError
-from dbadmin.models import Storage
+from dbadmin.jobs.keeping import ask_to_read
+from dbadmin.models import Backup, Storage
 from dbadmin.views.access import requires
 from dbadmin.views.failures import failed
 
@@ -52,15 +54,20 @@ def _adopt(request: HttpRequest, storage: Storage) -> HttpResponse:
     """The first ``SHOWN`` at a time: their manifests are read while somebody waits."""
     chosen = set(request.POST.getlist("key"))
     try:
+        require_alone(storage.backend(), itself=storage.pk)
         waiting = [each for each in scan(storage) if _is_wanted(each, chosen, everything="all" in request.POST)]
     except DbadminError as error:
         return failed(request, error, back_to=request.path)
-    adopted = sum(_adopted(request, storage, each.key) for each in waiting[:SHOWN])
+    adopted = [backup for each in waiting[:SHOWN] if (backup := _adopted(request, storage, each.key))]
+    ask_to_read(adopted)
     if adopted:
         messages.success(
             request,
-            ngettext("{count} archive was adopted.", "{count} archives were adopted.", adopted).format(count=adopted),
+            ngettext("{count} archive was adopted.", "{count} archives were adopted.", len(adopted)).format(
+                count=len(adopted)
+            ),
         )
+        messages.info(request, str(UNREAD))
     elif not waiting:
         messages.info(request, _("Nothing was chosen."))
     return redirect(request.path)
@@ -70,13 +77,12 @@ def _is_wanted(found: Found, chosen: set[str], *, everything: bool) -> bool:
     return found.is_archive and not found.is_known and (everything or found.key in chosen)
 
 
-def _adopted(request: HttpRequest, storage: Storage, key: str) -> bool:
+def _adopted(request: HttpRequest, storage: Storage, key: str) -> Backup | None:
     try:
-        adopt(storage, key, actor=audit.from_request(request))
+        return adopt(storage, key, actor=audit.from_request(request))
     except DbadminError as error:
         messages.error(request, f"{key}: {error}")
-        return False
-    return True
+        return None
 
 
 def _fetch(request: HttpRequest, storage: Storage) -> HttpResponse:

@@ -43,14 +43,14 @@ def situation(found: Overview) -> str:
         return _("No database is registered yet.")
     if without == total:
         return ngettext(
-            "The database could not be brought back: there is no backup.",
-            "None of the {total} databases could be brought back: there is no backup.",
+            "The database could not be brought back: there is no verified backup.",
+            "None of the {total} databases could be brought back: there is no verified backup.",
             total,
         ).format(total=total)
     if without:
         return ngettext(
-            "{without} of {total} databases could not be brought back: it has no backup.",
-            "{without} of {total} databases could not be brought back: they have no backup.",
+            "{without} of {total} databases could not be brought back: it has no verified backup.",
+            "{without} of {total} databases could not be brought back: they have no verified backup.",
             without,
         ).format(without=without, total=total)
     if doubtful := len(found.doubtful):

@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.backups import uploads
 from dbadmin.backups.adopt import adopt, adopt_all, scan
+from dbadmin.backups.expire import expire
+from dbadmin.backups.reconcile import reconcile
 from dbadmin.backups.take import take_backup
 from dbadmin.backups.verify import verify_backup
-from dbadmin.choices import BackupState
+from dbadmin.choices import BackupState, JobKind
 from dbadmin.exceptions import CorruptArchive, KeyMissing, Refused
-from dbadmin.models import Application, AuditEvent, Backup, Copy, Database, EncryptionKey, Import, Orphan, Storage
+from dbadmin.models import Application, AuditEvent, Backup, Copy, Database, EncryptionKey, Import, Job, Orphan, Storage
 from dbadmin.progress import Silent
-from tests.factories import make_storage
+from tests.backups.files import flip_a_byte
+from tests.factories import make_retention, make_storage
 from tests.sqlite_file import make_sqlite_file, sqlite_database
 
 pytestmark = pytest.mark.django_db
@@ -96,6 +101,27 @@ def test_debris_and_damage_are_named_and_the_rest_is_adopted(tmp_path: Path, sto
     adopted, failed = adopt_all(storage, actor=audit.SYSTEM, progress=Silent())
     assert [backup.key for backup in adopted] == [keys[3]]
     assert {key: type(error) for key, error in failed} == {keys[1]: CorruptArchive, keys[2]: CorruptArchive}
+
+
+def test_what_was_adopted_counts_once_it_was_read(tmp_path: Path, storage: Storage, admin: Client) -> None:
+    """The newest is rotten, which nobody can know from its manifest and size."""
+    taken = [take(tmp_path, storage).key for _ in range(5)]
+    forget()
+    flip_a_byte(tmp_path / "away" / taken[4] / "backup.tar")
+    storage.retention = make_retention(last=1, daily=0)
+    storage.save()
+    admin.post(reverse("storage-adopt", args=[storage.pk]), {"all": "1"})
+    database = Database.objects.get(slug="shop")
+    assert "could not be brought back: there is no verified backup" in admin.get("/").content.decode()
+    at = timezone.now() + timedelta(hours=1)
+    assert expire(database=database, progress=Silent(), now=at).deleted == 0
+    assert Job.objects.get(kind=JobKind.RECONCILE).database == database
+    reconcile(database=database, progress=Silent())
+    states = [(copy.state, bool(copy.verified_at)) for copy in Copy.objects.order_by("backup__finished_at")]
+    assert states == [("stored", False)] * 2 + [("stored", True)] * 2 + [("damaged", False)]
+    assert "Your database can be brought back" in admin.get("/").content.decode()
+    reconcile(database=database, progress=Silent())
+    assert not Copy.objects.filter(state="stored", verified_at=None).exists()
 
 
 def test_an_archive_whose_key_is_missing_says_so(tmp_path: Path, storage: Storage) -> None:

@@ -18,8 +18,8 @@ def backup_freshness(seen: Observation) -> Result:
     if seen.newest_backup is None:
         return Result(
             verdict=Verdict.CRITICAL,
-            message=Text("There is no full backup that could be restored."),
-            hint=Text("Back up now."),
+            message=Text("No full backup is known to be whole."),
+            hint=Text("Back up now, or verify one that was adopted."),
         )
     hours = (seen.now - seen.newest_backup).total_seconds() / 3600
     verdict = graded(hours, (limit, 2 * limit))
