@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
 from dbadmin.backups.copies import is_gone
+from dbadmin.backups.twins import pairs_among, same_place
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import CopyState, JobKind
 from dbadmin.exceptions import DbadminError, StorageError, ValidationFailed
@@ -50,16 +51,20 @@ def reconcile(
     """
     found = found if found is not None else Reconciled()
     failures: list[tuple[Storage, DbadminError]] = []
+    answered: list[Storage] = []
     storages = Storage.objects.registered().filter(copies__backup__database=database).distinct()
     for storage in storages:
         progress.phase(Text("Looking into “{storage}”", storage=storage.name), unit="items")
         try:
             _look_into(storage, database, found, progress, now=now or timezone.now())
             _note(storage, Text(""), now)
+            answered.append(storage)
         except (StorageError, ValidationFailed) as error:
-            _note(storage, error.message, now)
-            progress.log(Text("{storage}: {reason}", storage=storage.name, reason=error.message), level="error")
             failures.append((storage, error))
+    failures += ((storage, same_place(storage.name, twin)) for storage, twin in pairs_among(answered))
+    for storage, problem in failures:
+        _note(storage, problem.message, now)
+        progress.log(Text("{storage}: {reason}", storage=storage.name, reason=problem.message), level="error")
     if failures:
         away, why = failures[0]
         raise StorageError(Text("{storage}: {reason}", storage=away.name, reason=why.message), why.hint)

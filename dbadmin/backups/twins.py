@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from dbadmin.exceptions import DbadminError, Refused, StorageError
 from dbadmin.models import Storage
@@ -20,6 +20,14 @@ HINT = Text(
 def twin_of(place: StorageBackend, others: Iterable[Storage]) -> Storage | None:
     """Return the one of ``others`` that is the same place; ``StorageError`` when ``place`` cannot be written to."""
     return seen_through(place, _opened(others))
+
+
+def pairs_among(storages: Sequence[Storage]) -> Iterator[tuple[Storage, Storage]]:
+    """Yield each storage with a later one that is the same place; those that cannot be written to are passed over."""
+    for number, storage in enumerate(storages, start=1):
+        with contextlib.suppress(DbadminError):
+            if twin := twin_of(storage.backend(), storages[number:]):
+                yield storage, twin
 
 
 def require_alone(place: StorageBackend, *, itself: int | None = None) -> None:

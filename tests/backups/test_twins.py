@@ -9,6 +9,7 @@ from django.test import Client
 
 from dbadmin.backups.expire import expire
 from dbadmin.backups.missing import ask_for, store_missing
+from dbadmin.backups.reconcile import reconcile
 from dbadmin.backups.storage_changes import check
 from dbadmin.backups.take import take_backup
 from dbadmin.backups.twins import require_alone
@@ -72,6 +73,14 @@ def test_apart_again_retention_goes_on(database: Database, storage: Storage, ali
             alias.backend().write(f"{each.key}/{name}", storage.backend().open(f"{each.key}/{name}"))
     assert expire(database=database, progress=Silent()).deleted == 1
     assert (there(backups[1], storage), there(backups[1], alias)) == ({"backup.tar", "manifest.json"}, set())
+
+
+def test_the_daily_look_finds_two_names_of_one_place(backup: Backup, storage: Storage, alias: Storage) -> None:
+    make_copy(backup=backup, storage=alias)
+    with pytest.raises(StorageError, match="are the same place"):
+        reconcile(database=backup.database, progress=Silent())
+    problems = [str(each.problem) for each in Storage.objects.order_by("name")]
+    assert problems == [f"“Alias” and “{storage.name}” are the same place; nothing was touched.", ""]
 
 
 def test_the_test_of_a_storage_names_the_other(storage: Storage, alias: Storage) -> None:
