@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from dbadmin import audit
-from dbadmin.choices import CatchUp, Overlap, RunState, ScheduleTarget
+from dbadmin.choices import ACTIVE_STATES, CatchUp, Overlap, RunState, ScheduleTarget
 from dbadmin.exceptions import Refused, ValidationFailed
 from dbadmin.jobs import schedule_runs
 from dbadmin.models import Database, Job, Schedule, ScheduleRun
@@ -72,19 +72,28 @@ def save_schedule(schedule: Schedule, now: datetime) -> None:
 def run_now(
     schedule: Schedule, now: datetime, *, actor: audit.Actor, databases: Iterable[Database] | None = None
 ) -> list[ScheduleRun]:
-    """Ask for a run of this moment, of all the schedule's databases or of some of them; return the runs.
+    """Ask for a run of this moment, of all the schedule's databases or of some of them; return the new runs.
 
-    What cannot begin yet waits like any other run. ``Refused`` when there is no database.
+    None for a database whose run has not ended or waits to begin: who asks again joins that. What cannot begin yet
+    waits like any other run. ``Refused`` when there is no database.
     """
-    chosen = targets([schedule])[schedule.pk] if databases is None else [database.pk for database in databases]
-    if not chosen:
-        raise Refused(Text("“{name}” is for no database.", name=schedule.name), Text("Choose its databases first."))
-    rows = [ScheduleRun(schedule=schedule, database_id=pk, due_at=now) for pk in chosen]
-    ScheduleRun.objects.bulk_create(rows, ignore_conflicts=True)
-    schedule_runs.start(now, actor=actor, only=schedule)
-    return list(
-        ScheduleRun.objects.filter(schedule=schedule, due_at=now).select_related("database__application", "job")
-    )
+    with transaction.atomic():
+        Schedule.objects.select_for_update().get(pk=schedule.pk)  # of two clicks at once the second sees the first
+        chosen = targets([schedule])[schedule.pk] if databases is None else [database.pk for database in databases]
+        if not chosen:
+            raise Refused(Text("“{name}” is for no database.", name=schedule.name), Text("Choose its databases first."))
+        rest = sorted({*chosen} - _under_way(schedule))
+        rows = [ScheduleRun(schedule=schedule, database_id=pk, due_at=now) for pk in rest]
+        ScheduleRun.objects.bulk_create(rows, ignore_conflicts=True)
+        schedule_runs.start(now, actor=actor, only=schedule)
+    asked = ScheduleRun.objects.filter(schedule=schedule, due_at=now, database__in=rest)
+    return list(asked.select_related("database__application", "job"))
+
+
+def _under_way(schedule: Schedule) -> set[int]:
+    """Return the databases with a run that waits to begin or works; what waits to be tried again may begin anew."""
+    waits, works = Q(state=RunState.WAITING, retry_at=None), Q(state=RunState.ACTIVE, job__state__in=ACTIVE_STATES)
+    return set(ScheduleRun.objects.filter(waits | works, schedule=schedule).values_list("database_id", flat=True))
 
 
 def targets(schedules: Sequence[Schedule]) -> dict[int, list[int]]:

@@ -75,7 +75,10 @@ def toggle(request: HttpRequest, pk: int) -> HttpResponse:
 @requires("dbadmin.run_backup")
 @require_POST
 def run(request: HttpRequest, pk: int) -> HttpResponse:
-    """Run it now for all its databases, or with ``only=unmended`` for those whose newest run failed or was missed."""
+    """Run it now for all its databases, or with ``only=unmended`` for those whose newest run failed or was missed.
+
+    Where that was asked for already and has not ended, there is nothing more to do.
+    """
     found = get_object_or_404(Schedule, pk=pk)
     chosen = None
     if request.POST.get("only") == "unmended":
@@ -86,12 +89,16 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     actor = audit.from_request(request)
     try:
         with transaction.atomic():
-            audit.record(actor, "schedule.run", found, only=request.POST.get("only", ""))
             runs = run_now(found, timezone.now(), actor=actor, databases=chosen)
+            if runs:
+                audit.record(actor, "schedule.run", found, only=request.POST.get("only", ""))
     except DbadminError as error:
         return failed(request, error, back_to=found.get_absolute_url())
-    said = ngettext("Asked for {n} run.", "Asked for {n} runs.", len(runs))
-    messages.success(request, said.format(n=len(runs)))
+    if runs:
+        said = ngettext("Asked for {n} run.", "Asked for {n} runs.", len(runs))
+        messages.success(request, said.format(n=len(runs)))
+    else:
+        messages.info(request, _("This is already under way for {name}; nothing more was started.").format(name=found))
     return redirect(found)
 
 

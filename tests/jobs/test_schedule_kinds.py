@@ -7,9 +7,9 @@ import pytest
 from dbadmin import audit
 from dbadmin.exceptions import Refused
 from dbadmin.jobs.schedules import evaluate, run_now
-from dbadmin.models import Database, Schedule
-from tests.factories import make_application, make_backup, make_database
-from tests.jobs.test_schedules import DAY, HOUR, NIGHT, only_run, planned
+from dbadmin.models import Database, Job, Schedule
+from tests.factories import make_application, make_backup, make_database, make_job
+from tests.jobs.test_schedules import DAY, HOUR, MINUTE, NIGHT, end, only_run, planned
 from tests.jobs.test_schedules import shop as shop
 
 pytestmark = pytest.mark.django_db
@@ -60,3 +60,25 @@ def test_a_run_at_once_is_in_the_name_of_who_asked(shop: Database) -> None:
     Database.objects.update(removed_at=NIGHT)
     with pytest.raises(Refused, match="is for no database"):
         run_now(schedule, NIGHT, actor=audit.Actor(name="ann"))
+
+
+def test_who_asks_again_joins_what_has_not_ended(shop: Database) -> None:
+    schedule, other, ann = planned(retries=1), make_database(), audit.Actor(name="ann")
+    blocked = make_job(database=other, kind="restore")
+    assert {run.state for run in run_now(schedule, NIGHT - HOUR, actor=ann)} == {"active", "waiting"}
+    assert run_now(schedule, NIGHT - HOUR + MINUTE, actor=ann) == []
+    end(Job.objects.get(kind="backup"), at=NIGHT - HOUR + MINUTE)  # no tick has seen it yet
+    assert [run.database for run in run_now(schedule, NIGHT - HOUR + 2 * MINUTE, actor=ann)] == [shop]
+    end(blocked, at=NIGHT - HOUR + 2 * MINUTE)
+    evaluate(NIGHT - HOUR + 3 * MINUTE)
+    for job in Job.objects.active():
+        end(job, "failed", at=NIGHT - HOUR + 4 * MINUTE)
+    evaluate(NIGHT - HOUR + 4 * MINUTE)  # both wait to be tried again; nobody has to wait for that
+    assert len(run_now(schedule, NIGHT - HOUR + 5 * MINUTE, actor=ann)) == 2
+
+
+def test_who_asks_joins_the_run_of_the_clock(shop: Database) -> None:
+    schedule = planned()
+    evaluate(NIGHT)
+    assert run_now(schedule, NIGHT + MINUTE, actor=audit.Actor(name="ann")) == []
+    assert only_run().due_at == NIGHT

@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
+from dbadmin import audit
 from dbadmin.choices import JobState, RunState
-from dbadmin.jobs.schedules import evaluate, save_schedule
+from dbadmin.jobs.schedules import evaluate, run_now, save_schedule
 from dbadmin.models import Job, Schedule, ScheduleRun
 from tests.factories import make_database
 from tests.jobs.threads import at_once
@@ -56,6 +57,17 @@ def test_four_evaluations_at_once_make_one_row_and_one_job_for_each_database() -
     at_once(4, lambda: evaluate(NIGHT))
     evaluate(NIGHT)
     assert list(ScheduleRun.objects.values_list("state", flat=True)) == [RunState.ACTIVE] * 5
+    assert sorted(Job.objects.values_list("pk", flat=True)) == sorted(jobs_of_runs())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_four_who_ask_at_once_for_a_run_get_one_of_each_database() -> None:
+    for _each in range(3):
+        make_database()
+    schedule = planned(NIGHT - MINUTE, "0 3 * * *")
+    made = at_once(4, lambda: len(run_now(schedule, timezone.now(), actor=audit.Actor(name="ann"))))
+    assert sorted(made) == [0, 0, 0, 3]
+    assert list(ScheduleRun.objects.values_list("state", flat=True)) == [RunState.ACTIVE] * 3
     assert sorted(Job.objects.values_list("pk", flat=True)) == sorted(jobs_of_runs())
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from dbadmin.models import AuditEvent, Database, Job, Schedule, ScheduleRun, Storage
 from dbadmin.text import Text
 from tests.factories import make_backup, make_database, make_retention, make_schedule, make_storage
+from tests.jobs.threads import at_once
 
 NIGHT = datetime(2026, 3, 28, 2, tzinfo=UTC)
 
@@ -80,6 +81,27 @@ def test_running_now_asks_for_all_databases_and_is_recorded(operator: Client, sh
     assert "Asked for 2 runs." in shown
     assert ScheduleRun.objects.filter(schedule=schedule, state="active").count() == 2
     assert AuditEvent.objects.filter(action="schedule.run").exists()
+
+
+def test_a_second_click_joins_the_first(operator: Client, shop: Database) -> None:
+    schedule = make_schedule(name="Nightly")
+    address = reverse("schedule-run", args=[schedule.pk])
+    assert "Asked for 1 run." in operator.post(address, follow=True).content.decode()
+    assert (
+        "This is already under way for Nightly; nothing more was started."
+        in operator.post(address, follow=True).content.decode()
+    )
+    assert (ScheduleRun.objects.count(), Job.objects.filter(kind="backup").count()) == (1, 1)
+    assert AuditEvent.objects.filter(action="schedule.run").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_four_clicks_at_once_are_one(operator: Client, shop: Database) -> None:
+    address = reverse("schedule-run", args=[make_schedule().pk])
+    make_database()
+    answers = at_once(4, lambda: operator.post(address).status_code)
+    assert answers == [302] * 4
+    assert (ScheduleRun.objects.count(), Job.objects.filter(kind="backup").count()) == (2, 2)
 
 
 def test_a_schedule_for_nothing_says_so(operator: Client) -> None:
