@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -77,15 +78,22 @@ def require_own_place(storage: Storage, settings: Mapping[str, Any], secrets: Ma
 
 
 def try_out(
-    kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str], *, itself: int | None = None
+    kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str], *, stored: Storage | None = None
 ) -> StorageProbe:
     """Try stage by stage what backups need of a storage; nothing of it stays there.
 
-    The last stage fails where another storage is already; ``itself``: the id of the one that is to be there.
+    ``stored``: the row it is described by, or would be. A folder has to show that it has the archives of that. The
+    last stage fails where another storage is already.
     """
     place = get_storage(kind, settings, secrets)
-    probe = probe_storage(place)
-    return probe if probe.failed else replace(probe, stages=(*probe.stages, _alone(place, itself)))
+    if stored is None:
+        probe = probe_storage(place)
+    else:
+        described = copy(stored)
+        described.settings = dict(settings)
+        probe = probe_storage(place, require_present=described.require_folder)
+    alone = [] if probe.failed else [_alone(place, stored.pk if stored else None)]
+    return replace(probe, stages=(*probe.stages, *alone))
 
 
 def _alone(place: StorageBackend, itself: int | None) -> Stage:
@@ -100,7 +108,7 @@ def _alone(place: StorageBackend, itself: int | None) -> Stage:
 
 def check(storage: Storage) -> StorageProbe:
     """Try a registered storage, and keep the problem on its page until a later try finds none."""
-    probe = try_out(storage.kind, storage.settings, storage.secrets, itself=storage.pk)
+    probe = try_out(storage.kind, storage.settings, storage.secrets, stored=storage)
     storage.checked_at = timezone.now()
     storage.problem = probe.failed.message if probe.failed else Text("")
     storage.save(update_fields=["checked_at", "problem"])

@@ -143,9 +143,13 @@ class Storage(models.Model):
 
     def for_writing(self) -> EncryptedStorage:
         """Return ``backend``; ``StorageError`` for a folder that is not here or not mounted."""
+        self.require_folder()
+        return self.backend()
+
+    def require_folder(self) -> None:
+        """Raise ``StorageError`` for a folder that is not here or not mounted; other kinds have none."""
         if self.kind == "local":
             require_present(Path(self.settings["path"]), has_archives=self.copies.filter(state=CopyState.STORED).exists)
-        return self.backend()
 
     def backend(self) -> EncryptedStorage:
         """Return the storage itself: at the pace it may have, sealing for its keys, opening with all that are here.

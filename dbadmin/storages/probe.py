@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from dbadmin.exceptions import DbadminError, StorageError
@@ -33,10 +33,11 @@ class StorageProbe(Probe):
             raise StorageError(stage.message, stage.hint)
 
 
-def probe_storage(storage: Storage) -> StorageProbe:
+def probe_storage(storage: Storage, *, require_present: Callable[[], None] = lambda: None) -> StorageProbe:
     """Reach, list, write, read and delete; never raises for a storage that cannot be used, and leaves nothing there.
 
     What wraps a storage, such as encryption, is not tried. It may take half a minute when the other side is silent.
+    ``require_present`` raises ``StorageError`` where what should be listed is not there; nothing is written then.
     """
     inner = bare(storage)
     stages = _Stages()
@@ -46,17 +47,18 @@ def probe_storage(storage: Storage) -> StorageProbe:
                 addresses = _resolved(host, port)
             with stages.stage(Text("connect")):
                 _connect(addresses)
-        _use(inner, stages)
+        _use(inner, stages, require_present)
     except _Failed:
         return StorageProbe(stages=tuple(stages.done))
     return StorageProbe(stages=tuple(stages.done), free_bytes=stages.free_bytes, details=stages.details)
 
 
-def _use(storage: Storage, stages: _Stages) -> None:
+def _use(storage: Storage, stages: _Stages, require_present: Callable[[], None]) -> None:
     if not isinstance(storage, LocalStorage):
         with stages.stage(Text("sign in")), contextlib.suppress(StorageDenied):
             next(storage.list(f"dbadmin-probe-{secrets.token_hex(8)}/"), None)
     with stages.stage(Text("list")):
+        require_present()
         next(storage.list(f"dbadmin-probe-{secrets.token_hex(8)}/"), None)
     key, content = f"dbadmin-probe-{secrets.token_hex(8)}/object", secrets.token_bytes(1000)
     with stages.stage(Text("write")):

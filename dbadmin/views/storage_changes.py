@@ -146,9 +146,9 @@ def _chosen_retention(details: DetailsForm) -> str:
 
 def _tried(described: SettingsForm) -> dict[str, Any]:
     """Try what the form describes, without saving anything."""
-    kind, itself = described.kind.name, described.stored.pk if described.stored else None
+    kind, settings, secrets = described.kind.name, described.settings, described.secrets
     try:
-        return {"info": storage_changes.try_out(kind, described.settings, described.secrets, itself=itself)}
+        return {"info": storage_changes.try_out(kind, settings, secrets, stored=described.stored)}
     except DbadminError as error:
         return {"error": error}
 

@@ -95,6 +95,14 @@ def test_a_failing_test_is_critical_and_names_its_stage(db: None, tmp_path: Path
     assert run("storages", "show", "Vault")[0][0]["problem"]
 
 
+def test_a_folder_whose_disk_is_gone_fails_the_test(db: None, tmp_path: Path) -> None:
+    make_backup(storage=make_storage(tmp_path, name="Vault"))  # the folder is there, and nothing is in it
+    [row], code, _ = run("storages", "test", "Vault")
+    assert code == 2
+    assert [(stage["name"], stage["ok"]) for stage in row["stages"]] == [("list", False)]
+    assert "disk is not mounted" in row["stages"][0]["hint"]
+
+
 def test_changing_what_is_not_named_leaves_it(db: None, tmp_path: Path) -> None:
     storage = make_storage(tmp_path, name="Vault", is_offsite=True, currency="EUR")
     storage.keys.add(EncryptionKey.objects.create(name="one", recipient="age1x"))

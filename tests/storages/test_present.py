@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from dbadmin import audit
+from dbadmin.backups.storage_changes import check
 from dbadmin.choices import CopyState, JobKind, JobState
 from dbadmin.exceptions import StorageError
 from dbadmin.jobs.foreground import work_on
-from dbadmin.models import Backup, Copy
+from dbadmin.models import Backup, Copy, Storage
 from tests.factories import make_storage
 from tests.sqlite_file import make_sqlite_file, sqlite_database
 
@@ -31,6 +32,11 @@ def test_a_new_folder_is_used_and_one_that_has_lost_its_content_is_not(tmp_path:
     assert Copy.objects.get(state=CopyState.STORED)  # not called vanished
     with pytest.raises(StorageError, match="another machine"):
         storage.for_writing()
+    tested = check(storage).failed
+    assert tested is not None
+    assert (str(tested.name), "missing or empty" in str(tested.message)) == ("list", True)
+    assert "missing or empty" in str(Storage.objects.get().problem)
     assert not any(folder.iterdir())
     (folder / "emptied on purpose").touch()
     storage.for_writing()
+    assert check(storage).failed is None

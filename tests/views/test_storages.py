@@ -257,3 +257,15 @@ def test_a_test_keeps_its_problem_until_one_passes(operator: Client, tmp_path: P
     assert "OK" in operator.post(f"/storages/{storage.pk}/test/", headers={"HX-Request": "true"}).content.decode()
     storage.refresh_from_db()
     assert not storage.problem
+
+
+def test_both_tests_name_the_folder_whose_disk_is_gone(admin: Client, tmp_path: Path) -> None:
+    storage = make_backup(storage=make_storage(tmp_path)).storage
+    described = {"name": storage.name, "storage-path": str(tmp_path), "test": "1"}
+    for page in (
+        admin.post(f"/storages/{storage.pk}/test/").content.decode(),
+        admin.post(f"/storages/{storage.pk}/edit/", described).content.decode(),
+    ):
+        assert "is missing or empty" in page
+        assert "its disk is not mounted" in page
+    assert not any(tmp_path.iterdir())
