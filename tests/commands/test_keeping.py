@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 
 from dbadmin.models import AuditEvent, Backup, Database, Job, Storage
 from tests.backups.stored import put, there
@@ -93,6 +94,21 @@ def test_reconcile_lists_what_is_wrong(backups: list[Backup], storage: Storage) 
     storage.backend().discard(backups[0].key)
     code, document = run("backup", "reconcile")
     assert (code, [row.get("what") for row in document["results"]]) == (2, [None, "vanished", "orphan"])
+
+
+def test_reconcile_never_says_that_all_agrees_above_a_list_of_what_is_missing(
+    backups: list[Backup], storage: Storage
+) -> None:
+    storage.backend().discard(backups[0].key)
+    storage.backend().write("shop/unknown/backup.tar", [b"?"])
+    for new in (1, 0):
+        code, document = run("backup", "reconcile")
+        assert (code, [row.get("what") for row in document["results"]]) == (2, [None, "vanished", "orphan"])
+        said = f"Missing: 1, {new} of them new. There again: 0. Belonging to no backup: 1."
+        assert document["results"][0]["message"] == said
+    Storage.objects.update(removed_at=timezone.now())  # what it had is still listed, and is nowhere now
+    code, document = run("backup", "reconcile")
+    assert (code, document["results"][0]["message"]) == (2, said)
 
 
 def test_a_number_of_no_backup_is_wrong_usage(db: None) -> None:
