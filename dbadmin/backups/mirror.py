@@ -11,7 +11,7 @@ from pathlib import Path
 from django.utils import timezone
 
 from dbadmin import audit
-from dbadmin.archives.manifest import MANIFEST_NAME
+from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
 from dbadmin.choices import CopyState
 from dbadmin.exceptions import CommandFailed, Refused, StorageError, ToolMissing, ValidationFailed
 from dbadmin.models import Copy, Storage
@@ -27,11 +27,12 @@ PARTIAL = ".rsync-partial"
 
 @dataclass(frozen=True, kw_only=True)
 class Mirrored:
-    """What one run did."""
+    """What one run did. ``missing``: keys of archives that the catalogue has and the storage lacks."""
 
     target: str
     files: int
     seconds: float
+    missing: tuple[str, ...] = ()
 
 
 def mirror(
@@ -46,8 +47,9 @@ def mirror(
     """Make ``target`` have every archive of a local ``storage``; what is the same there is not sent again.
 
     ``delete`` also removes there what is gone here; ``Refused`` while anything is missing here that the catalogue
-    has, so that an emptied disk never empties the mirror. Interrupted files go on where they stopped. ``ssh_config``:
-    in place of the user's own. ``ToolMissing`` without rsync; ``StorageError`` with what it said otherwise.
+    has, so that an emptied disk never empties the mirror. Without it what is there is sent, and what is missing told.
+    Interrupted files go on where they stopped. ``ssh_config``: in place of the user's own. ``ToolMissing`` without
+    rsync; ``StorageError`` with what it said otherwise.
     """
     folder = _folder(storage)
     if not TARGET.match(target):
@@ -55,15 +57,16 @@ def mirror(
             Text("“{target}” is no place for a mirror.", target=target),
             Text("Write user@host:/folder, or a folder of this machine."),
         )
-    if delete:
-        _require_complete(storage, folder)
+    missing = _missing(storage, folder)
+    if delete and missing:
+        raise _incomplete(missing)
     progress.phase(Text("Copying to {target}", target=target))
     began = timezone.now()
     sent = _rsync(_argv(folder, target, delete=delete, ssh_config=ssh_config), progress)
     now = timezone.now()
     Storage.objects.filter(pk=storage.pk).update(mirror_target=target, mirrored_at=now)
-    audit.record(actor, "storage.mirror", storage, target=target, files=sent, delete=delete)
-    return Mirrored(target=target, files=sent, seconds=round((now - began).total_seconds(), 2))
+    audit.record(actor, "storage.mirror", storage, target=target, files=sent, delete=delete, missing=len(missing))
+    return Mirrored(target=target, files=sent, seconds=round((now - began).total_seconds(), 2), missing=missing)
 
 
 def _folder(storage: Storage) -> Path:
@@ -80,16 +83,25 @@ def _folder(storage: Storage) -> Path:
     return folder
 
 
-def _require_complete(storage: Storage, folder: Path) -> None:
-    stored = Copy.objects.filter(storage=storage, state=CopyState.STORED).values_list("backup__key", flat=True)
-    names = (MANIFEST_NAME, f"{MANIFEST_NAME}.age")
-    missing = [key for key in stored.iterator() if not any((folder / key / name).exists() for name in names)]
-    if missing:
-        raise Refused(
-            Text("{count} archives that the catalogue has are missing here, such as {key}.", count=len(missing),
-                 key=missing[0]),
-            Text("With --delete they would vanish from the mirror, too. Nothing was copied; bring them back."),
-        )  # fmt: skip
+def _missing(storage: Storage, folder: Path) -> tuple[str, ...]:
+    """Return the keys of what is not here, also where that was noticed before: the mirror may have the last copy."""
+    expected = Copy.objects.filter(storage=storage, state__in=(CopyState.STORED, CopyState.VANISHED))
+    keys = expected.order_by("-backup__started_at").values_list("backup__key", flat=True)
+    return tuple(key for key in keys.iterator() if not _is_here(folder / key))
+
+
+def _is_here(archive: Path) -> bool:
+    names = (ARCHIVE_NAME, MANIFEST_NAME)
+    return all((archive / name).exists() or (archive / f"{name}.age").exists() for name in names)
+
+
+def _incomplete(missing: tuple[str, ...]) -> Refused:
+    return Refused(
+        Text("{count} archives that the catalogue has are missing here, such as {key}.", count=len(missing),
+             key=missing[0]),
+        Text("With --delete they would vanish from the mirror, too. Nothing was copied; bring them back, or delete "
+             "the backups."),
+    )  # fmt: skip
 
 
 def _argv(folder: Path, target: str, *, delete: bool, ssh_config: Path | None) -> tuple[str, ...]:

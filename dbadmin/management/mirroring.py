@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dbadmin import audit
-from dbadmin.backups.mirror import mirror
+from dbadmin.backups.mirror import Mirrored, mirror
 from dbadmin.exceptions import UsageError
-from dbadmin.management.command import Outcome
+from dbadmin.management.command import CRITICAL, DONE, Outcome
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import find_storage
+from dbadmin.models import Storage
 from dbadmin.text import Text
 
 MIRRORING = {"sync": "copy a storage's folder to another host with rsync; deletes nothing there without --delete"}
@@ -42,7 +44,24 @@ class MirroringVerbs:
             delete=options["delete"],
             ssh_config=options["ssh_config"],
         )
-        line = Text("{count} files sent to {target} in {seconds} s.", count=done.files, target=done.target,
-                    seconds=done.seconds)  # fmt: skip
         row = {"storage": storage.name, "target": done.target, "files": done.files, "seconds": done.seconds}
-        return Outcome(results=[row], lines=[str(line)])
+        return Outcome(
+            results=[row | {"missing": len(done.missing)}],
+            lines=_lines(storage, done),
+            exit_code=CRITICAL if done.missing else DONE,
+        )
+
+
+def _lines(storage: Storage, done: Mirrored) -> Iterator[str]:
+    sent = Text("{count} files sent to {target} in {seconds} s.", count=done.files, target=done.target,
+                seconds=done.seconds)  # fmt: skip
+    yield str(sent)
+    if done.missing:
+        lacking = Text(
+            "“{storage}” lacks {count} archives that the catalogue has, such as {key}. Is its disk mounted? "
+            "“backup reconcile” looks what is missing.",
+            storage=storage.name,
+            count=len(done.missing),
+            key=done.missing[0],
+        )
+        yield str(lacking)

@@ -81,6 +81,27 @@ def test_an_emptied_storage_empties_no_mirror(tmp_path: Path, storage: Storage, 
     assert content(there) == before
 
 
+def test_what_is_missing_is_told_while_the_rest_is_sent(
+    tmp_path: Path, storage: Storage, backup: Backup, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there = Path(storage.settings["path"]), tmp_path / "there"
+    gone, kept = take(tmp_path, storage), take(tmp_path, storage)
+    shutil.rmtree(here / backup.key)
+    (here / gone.key / "backup.tar").unlink()
+    gone.copies.update(state="vanished")  # it was noticed before; the mirror may have the only one
+    sync = ("backup", "sync", "--storage", "here", "--to", str(there))
+    with pytest.raises(SystemExit, match="2"):
+        call_command(*sync, "--json")
+    [row] = json.loads(capsys.readouterr().out)["results"]
+    assert (row["files"], row["missing"]) == (3, 2)
+    assert f"{kept.key}/backup.tar" in content(there)
+    with pytest.raises(SystemExit, match="2"):
+        call_command(*sync)
+    assert f"“here” lacks 2 archives that the catalogue has, such as {gone.key}." in capsys.readouterr().out
+    with pytest.raises(Refused, match="are missing here"):
+        to(storage, str(there), delete=True)
+
+
 def test_what_retention_released_goes_there_too_when_asked(tmp_path: Path, storage: Storage, backup: Backup) -> None:
     here, there = Path(storage.settings["path"]), tmp_path / "there"
     kept = take(tmp_path, storage)
