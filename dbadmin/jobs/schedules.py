@@ -108,6 +108,16 @@ def targets(schedules: Sequence[Schedule]) -> dict[int, list[int]]:
     return {schedule.pk: _of(schedule, databases, chosen[schedule.pk]) for schedule in schedules}
 
 
+def unheard_label(schedule: Schedule) -> Text | None:
+    """Say that no database has the label a schedule is for: it may be meant for later, or be misspelt."""
+    if schedule.target != ScheduleTarget.LABEL or targets([schedule])[schedule.pk]:
+        return None
+    return Text(
+        "No database has the label “{label}” now; nothing runs until one gets it. Is it spelt right?",
+        label=schedule.label,
+    )
+
+
 def _of(schedule: Schedule, databases: Sequence[Database], chosen: list[int]) -> list[int]:
     if schedule.target == ScheduleTarget.DATABASES:
         return chosen

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.text import capfirst
 
 from dbadmin import audit
 from dbadmin.choices import CatchUp, DrillKind, Overlap, ScheduleKind, ScheduleTarget, Scope
@@ -73,6 +75,7 @@ def template(name: str) -> dict[str, Any]:
 def change(schedule: Schedule, options: dict[str, Any], *, action: str, now: datetime) -> Schedule:
     """Write what was given to ``schedule`` and save it with its databases and destinations, all or nothing."""
     fields = {field: options[field] for field, *_rest in PLAIN.values() if options.get(field) is not None}
+    fields |= {"name": fields["name"].strip()} if "name" in fields else {}
     with wrong_usage():
         fields |= _when(options)
     for field, value in (fields | _of(options)).items():
@@ -81,6 +84,7 @@ def change(schedule: Schedule, options: dict[str, Any], *, action: str, now: dat
     destinations = [_destination(each) for each in options["storage"] or ()]
     if schedule.name and Schedule.objects.filter(name=schedule.name).exclude(pk=schedule.pk).exists():
         raise UsageError(Text("There is a schedule “{name}” already.", name=schedule.name))
+    _require_valid(schedule)
     with wrong_usage(), transaction.atomic():
         save_schedule(schedule, now)
         if databases:
@@ -199,8 +203,18 @@ def _of(options: dict[str, Any]) -> dict[str, Any]:
             raise UsageError(Text("There is no application “{slug}”.", slug=options["application"]))
         return {"target": ScheduleTarget.APPLICATION, "application": application}
     if options["label"]:
-        return {"target": ScheduleTarget.LABEL, "label": options["label"]}
+        return {"target": ScheduleTarget.LABEL, "label": options["label"].strip()}
     return {"target": ScheduleTarget.ALL} if options["all"] else {}
+
+
+def _require_valid(schedule: Schedule) -> None:
+    """Refuse what the form would; whether the times mean something is judged when it is saved."""
+    try:
+        schedule.full_clean()
+    except ValidationError as error:
+        names = {field.name: capfirst(field.verbose_name) for field in schedule._meta.fields}
+        named = (f"{names.get(name, name)}: {' '.join(said)}" for name, said in error.message_dict.items())
+        raise UsageError(Text("It was not saved: {reasons}", reasons=" ".join(named))) from error
 
 
 def _destination(given: str) -> tuple[Storage, Retention | None]:

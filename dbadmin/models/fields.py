@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from dbadmin.text import Text
+
+# Control characters and separators of lines and paragraphs.
+NOT_ON_A_LINE = ("Cc", "Zl", "Zp")
+
+
+def one_line(value: str) -> None:
+    """Refuse what would break the line it is shown on, such as in a list on a terminal."""
+    if any(unicodedata.category(character) in NOT_ON_A_LINE for character in value):
+        raise ValidationError(_("Write it on one line, without tabs and other control characters."))
 
 
 class SentenceField(models.JSONField[Any, Any]):

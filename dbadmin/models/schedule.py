@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dbadmin.choices import CatchUp, DrillKind, Overlap, RunState, ScheduleKind, ScheduleTarget, Scope
 from dbadmin.models.database import Application, Database
-from dbadmin.models.fields import SentenceField
+from dbadmin.models.fields import SentenceField, one_line
 from dbadmin.models.job import Job
 from dbadmin.models.retention import Retention
 from dbadmin.models.storage import Storage
@@ -32,7 +32,7 @@ class Schedule(models.Model):
     ``evaluated_at``: moments up to then have their rows. ``next_due_at``: the first one after it, in UTC.
     """
 
-    name = models.CharField(_("name"), max_length=100, unique=True)
+    name = models.CharField(_("name"), max_length=100, unique=True, validators=[one_line])
     kind = models.CharField(_("what"), max_length=20, choices=ScheduleKind, default=ScheduleKind.BACKUP)
     enabled = models.BooleanField(_("enabled"), default=True)
     target = models.CharField(_("of what"), max_length=20, choices=ScheduleTarget, default=ScheduleTarget.DATABASES)
@@ -40,7 +40,7 @@ class Schedule(models.Model):
     application = models.ForeignKey(
         Application, models.CASCADE, null=True, blank=True, related_name="schedules", verbose_name=_("application")
     )
-    label = models.CharField(_("label"), max_length=50, blank=True)
+    label = models.CharField(_("label"), max_length=50, blank=True, validators=[one_line])
     expression = models.CharField(_("cron expression"), max_length=100)
     time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
     scope = models.CharField(_("scope"), max_length=10, choices=Scope, default=Scope.FULL)

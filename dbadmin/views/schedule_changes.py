@@ -20,7 +20,7 @@ from dbadmin.exceptions import DbadminError
 from dbadmin.forms.presets import schedule_preset
 from dbadmin.forms.schedules import DestinationsForm, ScheduleForm
 from dbadmin.forms.times import TimesForm, fields_of, places
-from dbadmin.jobs.schedules import run_now, save_schedule
+from dbadmin.jobs.schedules import run_now, save_schedule, unheard_label
 from dbadmin.judged import let_go_by
 from dbadmin.models import Database, Schedule, Storage
 from dbadmin.upcoming import unmended
@@ -190,6 +190,8 @@ def _saved(
         changed = sorted({*form.changed_data, *times.changed_data, *destinations.changed_data})
         audit.record(audit.from_request(request), action, schedule, changed=changed, expression=table.expression)
     messages.success(request, _("{name} is saved.").format(name=schedule))
+    if note := unheard_label(schedule):
+        messages.info(request, str(note))
     return redirect(schedule)
 
 

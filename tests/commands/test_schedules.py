@@ -77,6 +77,12 @@ def test_everything_can_be_said(cellar: Storage, capsys: Capture) -> None:
         (["--name", "n", "--all", "--template", "daily", "--storage", "attic"], 4, "no storage"),
         (["--name", "n", "--all", "--template", "daily", "--storage", "cellar=x"], 4, "no retention"),
         (["--name", "taken", "--all", "--template", "daily"], 4, "already"),
+        (["--name", "n" * 3000, "--all", "--template", "daily"], 4, "Name: Ensure this value has at most 100"),
+        (["--name", " ", "--all", "--template", "daily"], 4, "Name: This field cannot be blank."),
+        (["--name", "two\nlines", "--all", "--template", "daily"], 4, "Name: Write it on one line"),
+        (["--name", "n", "--label", "l" * 3000, "--template", "daily"], 4, "Label: Ensure this value has at most 50"),
+        (["--name", "n", "--label", "l\u2028l", "--template", "daily"], 4, "Label: Write it on one line"),
+        (["--name", "n", "--all", "--expression", "0 3 " + "1," * 99 + "1 * *"], 4, "at most 100"),
     ],
 )
 def test_what_means_nothing_is_refused_and_leaves_nothing(
@@ -86,6 +92,24 @@ def test_what_means_nothing_is_refused_and_leaves_nothing(
     found, out = schedules(capsys, "add", *arguments)
     assert (found, said in out["error"]["message"]) == (code, True), out
     assert Schedule.objects.count() == 1
+
+
+def test_a_label_that_nobody_has_is_taken_and_told(shop: Database, capsys: Capture) -> None:
+    adding = ("add", "--name", "n", "--template", "daily", "--label", "large ")
+    code, out = schedules(capsys, *adding)
+    assert (code, out["results"][0]["label"]) == (0, "large")
+    assert out["results"][0]["note"].startswith("No database has the label “large” now")
+    call_command("schedules", "edit", "n", "--retries", "1")
+    assert "No database has the label “large” now" in capsys.readouterr().out
+    Database.objects.update(labels="large, eu")
+    assert schedules(capsys, "edit", "n", "--retries", "2")[1]["results"][0]["note"] == ""
+
+
+def test_what_is_wrong_changes_nothing_of_a_schedule(capsys: Capture) -> None:
+    schedule = make_schedule(name="night")
+    assert schedules(capsys, "edit", "night", "--name", "", "--retries", "1")[0] == 4
+    schedule.refresh_from_db()
+    assert (schedule.name, schedule.retries) == ("night", 2)
 
 
 def test_editing_changes_what_is_given_and_nothing_else(shop: Database, cellar: Storage, capsys: Capture) -> None:

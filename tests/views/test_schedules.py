@@ -161,6 +161,8 @@ def test_a_schedule_is_made_changed_and_removed(admin: Client, shop: Database, s
         ({"target": "label"}, "Write the label."),
         ({"target": "databases"}, "Choose at least one database."),
         ({"name": ""}, "This field is required."),
+        ({"name": "two\nlines"}, "Write it on one line"),
+        ({"target": "label", "label": "a\tb"}, "Write it on one line"),
         ({"retries": "-1"}, "greater than or equal to 0"),
     ],
 )
@@ -169,6 +171,15 @@ def test_what_is_wrong_is_said_and_nothing_saved(
 ) -> None:
     assert said in admin.post(reverse("schedule-add"), given(storage, **wrong)).content.decode()
     assert not Schedule.objects.exists()
+
+
+def test_a_label_that_nobody_has_is_taken_and_told(admin: Client, storage: Storage, shop: Database) -> None:
+    labelled = given(storage, target="label", label="large")
+    saved = admin.post(reverse("schedule-add"), labelled, follow=True).content.decode()
+    assert "No database has the label “large” now" in saved
+    Database.objects.update(labels="large")
+    saved = admin.post(reverse("schedule-add"), labelled | {"name": "Another"}, follow=True).content.decode()
+    assert "No database has the label" not in saved
 
 
 def test_backups_need_a_storage_and_drills_do_not(admin: Client, storage: Storage) -> None:

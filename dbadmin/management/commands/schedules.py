@@ -11,7 +11,7 @@ from django.utils import timezone
 from dbadmin import audit, crontab
 from dbadmin.choices import RunState
 from dbadmin.exceptions import UsageError
-from dbadmin.jobs.schedules import save_schedule
+from dbadmin.jobs.schedules import save_schedule, unheard_label
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand, find_database
 from dbadmin.management.schedules import (
     add_fields,
@@ -88,7 +88,7 @@ class Command(VerbCommand):
             raise UsageError(Text("Say of what: --database, --application, --label or --all."))
         if not (fields or options["expression"] or options["every"]):
             raise UsageError(Text("Say when: --template, --every or --expression."))
-        return _shown(change(schedule, options, action="schedule.add", now=timezone.now()))
+        return _saved(change(schedule, options, action="schedule.add", now=timezone.now()))
 
     def add_edit(self, parser: ArgumentParser) -> None:
         """Add which, and every field."""
@@ -98,7 +98,7 @@ class Command(VerbCommand):
     def do_edit(self, options: dict[str, Any]) -> Outcome:
         """Change what is given and nothing else."""
         found = find_schedule(options["schedule"])
-        return _shown(change(found, options, action="schedule.change", now=timezone.now()))
+        return _saved(change(found, options, action="schedule.change", now=timezone.now()))
 
     def add_enable(self, parser: ArgumentParser) -> None:
         """Add which."""
@@ -187,6 +187,12 @@ class Command(VerbCommand):
 
 def _shown(schedule: Schedule) -> Outcome:
     return Outcome(results=[schedule_row(schedule)], lines=schedule_lines([schedule]))
+
+
+def _saved(schedule: Schedule) -> Outcome:
+    note = str(unheard_label(schedule) or "")
+    lines = [*schedule_lines([schedule]), *([note] if note else [])]
+    return Outcome(results=[schedule_row(schedule) | {"note": note}], lines=lines)
 
 
 def _switched(schedule: Schedule, *, on: bool) -> Outcome:
