@@ -18,6 +18,7 @@ from dbadmin.health.registry import Unmended
 from dbadmin.jobs.queue import REPEATABLE, enqueue
 from dbadmin.models import Backup, Job, Schedule, ScheduleRun
 from dbadmin.models.job import WRITERS
+from dbadmin.models.schedule import LONGEST_WAIT_MINUTES
 from dbadmin.text import Text
 
 # More than workers can begin before the next tick; the others wait for it.
@@ -120,9 +121,9 @@ def _try_again(run: ScheduleRun, job: Job, now: datetime) -> None:
     if run.attempt > schedule.retries or not schedule.enabled:
         _end(run, RunState.FAILED, job.message, ended_at, now=now)
         return
-    wait = timedelta(minutes=schedule.retry_minutes * 2 ** (run.attempt - 1))
+    minutes = min(schedule.retry_minutes * 2 ** (run.attempt - 1), LONGEST_WAIT_MINUTES)
     ScheduleRun.objects.filter(pk=run.pk, state=RunState.ACTIVE, job=job).update(
-        state=RunState.WAITING, reason=job.message, retry_at=ended_at + wait
+        state=RunState.WAITING, reason=job.message, retry_at=ended_at + timedelta(minutes=minutes)
     )
 
 

@@ -19,6 +19,7 @@ from dbadmin.jobs.schedules import save_schedule
 from dbadmin.management.command import find_database
 from dbadmin.management.values import whole, wrong_usage
 from dbadmin.models import Application, Destination, Retention, Schedule, ScheduleRun, Storage
+from dbadmin.models.schedule import LONGEST_WAIT_MINUTES, MOST_MINUTES, MOST_RETRIES
 from dbadmin.text import Text
 from dbadmin.timetable import TEMPLATES, Timetable, from_simple
 
@@ -29,12 +30,16 @@ PLAIN = {
     "--scope": ("scope", Scope.values, "of a backup"),
     "--drill-kind": ("drill_kind", DrillKind.values, "of a drill"),
     "--time-zone": ("time_zone", None, "such as Europe/Berlin; the clocks by which the times are meant"),
-    "--start-window": ("start_window_minutes", whole(0), "minutes that a run may start late"),
+    "--start-window": ("start_window_minutes", whole(0, MOST_MINUTES), "minutes that a run may start late"),
     "--catch-up": ("catch_up", CatchUp.values, "what is done about moments that passed while nothing ran"),
     "--overlap": ("overlap", Overlap.values, "what is done when the previous run is still active"),
-    "--retries": ("retries", whole(0, 100), "how often a failure is tried again"),
-    "--retry-minutes": ("retry_minutes", whole(0), "first wait; each further one is twice as long"),
-    "--deadline": ("deadline_minutes", whole(0), "minutes after which a run is ended; 0 is no limit"),
+    "--retries": ("retries", whole(0, MOST_RETRIES), "how often a failure is tried again"),
+    "--retry-minutes": (
+        "retry_minutes",
+        whole(0, LONGEST_WAIT_MINUTES),
+        "first wait; each further one twice as long",
+    ),
+    "--deadline": ("deadline_minutes", whole(0, MOST_MINUTES), "minutes after which a run is ended; 0 is no limit"),
 }
 SIMPLE = ("time", "weekday", "day", "minute")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
@@ -13,6 +14,11 @@ from dbadmin.models.fields import SentenceField, one_line
 from dbadmin.models.job import Job
 from dbadmin.models.retention import Retention
 from dbadmin.models.storage import Storage
+
+# What is more was mistyped: a run would wait, or be waited for, beyond anybody's memory.
+MOST_MINUTES = 30 * 24 * 60
+MOST_RETRIES = 100
+LONGEST_WAIT_MINUTES = 24 * 60
 
 
 class ScheduleQuerySet(models.QuerySet["Schedule"]):
@@ -46,16 +52,27 @@ class Schedule(models.Model):
     scope = models.CharField(_("scope"), max_length=10, choices=Scope, default=Scope.FULL)
     drill_kind = models.CharField(_("kind of drill"), max_length=10, choices=DrillKind, default=DrillKind.FULL)
     start_window_minutes = models.PositiveIntegerField(
-        _("may start late by (minutes)"), default=720, help_text=_("What could not start by then is missed.")
+        _("may start late by (minutes)"),
+        default=720,
+        validators=[MaxValueValidator(MOST_MINUTES)],
+        help_text=_("What could not start by then is missed."),
     )
     catch_up = models.CharField(_("after a standstill"), max_length=10, choices=CatchUp, default=CatchUp.ONCE)
     overlap = models.CharField(_("previous run still active"), max_length=10, choices=Overlap, default=Overlap.SKIP)
-    retries = models.PositiveSmallIntegerField(_("tries again after a failure"), default=2)
+    retries = models.PositiveSmallIntegerField(
+        _("tries again after a failure"), default=2, validators=[MaxValueValidator(MOST_RETRIES)]
+    )
     retry_minutes = models.PositiveIntegerField(
-        _("first after (minutes)"), default=5, help_text=_("Each further wait is twice as long.")
+        _("first after (minutes)"),
+        default=5,
+        validators=[MaxValueValidator(LONGEST_WAIT_MINUTES)],
+        help_text=_("Each further wait is twice as long, up to a day."),
     )
     deadline_minutes = models.PositiveIntegerField(
-        _("longest duration (minutes)"), default=0, help_text=_("A run that takes longer is ended; 0 is no limit.")
+        _("longest duration (minutes)"),
+        default=0,
+        validators=[MaxValueValidator(MOST_MINUTES)],
+        help_text=_("A run that takes longer is ended; 0 is no limit."),
     )
     evaluated_at = models.DateTimeField(default=timezone.now, editable=False)
     next_due_at = models.DateTimeField(_("next"), null=True, blank=True, editable=False)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from dbadmin.models import AuditEvent, Database, Schedule, ScheduleRun, Storage
 from tests.factories import make_application, make_database, make_retention, make_schedule, make_storage
@@ -92,6 +92,17 @@ def test_what_means_nothing_is_refused_and_leaves_nothing(
     found, out = schedules(capsys, "add", *arguments)
     assert (found, said in out["error"]["message"]) == (code, True), out
     assert Schedule.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "most"),
+    [("--retries", 100), ("--retry-minutes", 1440), ("--start-window", 43200), ("--deadline", 43200)],
+)
+def test_numbers_have_an_end(option: str, most: int, capsys: Capture) -> None:
+    make_schedule(name="night")
+    assert schedules(capsys, "edit", "night", option, str(most))[0] == 0
+    with pytest.raises(CommandError, match=f"no whole number from 0 to {most}"):
+        call_command("schedules", "edit", "night", option, str(most + 1))
 
 
 def test_a_label_that_nobody_has_is_taken_and_told(shop: Database, capsys: Capture) -> None:

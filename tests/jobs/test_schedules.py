@@ -91,6 +91,16 @@ def test_a_failure_is_repeated_with_doubling_waits_in_the_same_row(shop: Databas
     assert (run.state, run.attempt, str(run.reason)) == (RunState.FAILED, 3, "The disk is full.")
 
 
+@pytest.mark.parametrize(("retry_minutes", "attempt"), [(60, 6), (5, 90), (2**31 - 1, 1)])
+def test_no_wait_is_longer_than_a_day(shop: Database, retry_minutes: int, attempt: int) -> None:
+    planned(retries=100, retry_minutes=retry_minutes)
+    [job] = evaluate(NIGHT)
+    ScheduleRun.objects.update(attempt=attempt)
+    end(job, "failed", at=NIGHT, message="The disk is full.")
+    evaluate(NIGHT + MINUTE)
+    assert only_run().retry_at == NIGHT + DAY
+
+
 def test_what_somebody_cancelled_is_not_repeated(shop: Database) -> None:
     planned()
     [job] = evaluate(NIGHT)
