@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from dbadmin.choices import ScheduleKind, ScheduleTarget
-from dbadmin.forms.styles import Styled
+from dbadmin.forms.styles import RowsField, Styled
 from dbadmin.models import Database, Destination, Retention, Schedule, Storage
 
 FOLDED = (
@@ -28,7 +28,7 @@ NEEDS = {
 }
 
 
-class DatabasesField(forms.ModelMultipleChoiceField[Database]):
+class DatabasesField(RowsField[Database]):
     """Registered databases, named with their application."""
 
     def label_from_instance(self, obj: Database) -> str:

@@ -18,7 +18,7 @@ from dbadmin.backups.storage_changes import has_moved
 from dbadmin.backups.storage_places import require_listed
 from dbadmin.backups.storage_use import GIGABYTE
 from dbadmin.exceptions import DbadminError
-from dbadmin.forms.styles import Styled
+from dbadmin.forms.styles import RowsField, Styled
 from dbadmin.models import EncryptionKey, Storage
 from dbadmin.storages.kinds import BOOLEAN, CHOICE, LINES, NUMBER, Kind, Setting, problems
 
@@ -148,6 +148,7 @@ class DetailsForm(Styled, forms.ModelForm[Storage]):
         fields = (
             "name", "is_offsite", "keys", "retention", "quota", "bandwidth_kilobytes", "cost_per_gigabyte", "currency",
         )  # fmt: skip
+        field_classes = {"keys": RowsField}
         widgets = {"keys": forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"})}
         help_texts = {"currency": gettext_lazy("Three letters, such as EUR or JPY.")}
 

@@ -1,10 +1,14 @@
-"""How Tabler wants form fields dressed."""
+"""How Tabler wants form fields dressed, and fields that several forms need."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+
+Row = TypeVar("Row", bound=Model)
 
 
 class Styled(forms.BaseForm):
@@ -22,6 +26,18 @@ def _css(widget: forms.Widget) -> str:
     if isinstance(widget, forms.RadioSelect | forms.CheckboxSelectMultiple):
         return "form-selectgroup-input"
     return "form-select" if isinstance(widget, forms.Select) else "form-control"
+
+
+class RowsField(forms.ModelMultipleChoiceField[Row]):
+    """Rows among which some are chosen; every form that offers several takes it."""
+
+    def clean(self, value: Any) -> QuerySet[Row]:
+        """Take a number that is too large for the catalogue for what it is: not one of the choices."""
+        try:
+            return super().clean(value)
+        except OverflowError as error:
+            wrong = {"value": max(map(str, value), key=len)}
+            raise ValidationError(self.error_messages["invalid_choice"], code="invalid_choice", params=wrong) from error
 
 
 class LinesField(forms.CharField):

@@ -160,6 +160,9 @@ def test_a_schedule_is_made_changed_and_removed(admin: Client, shop: Database, s
         ({"time_zone": "Mars/Olympus"}, "There is no such time zone."),
         ({"target": "label"}, "Write the label."),
         ({"target": "databases"}, "Choose at least one database."),
+        ({"target": "databases", "databases": "9" * 24}, f"{'9' * 24} is not one of the available choices."),
+        ({"target": "databases", "databases": "9" * 5000}, "is not a valid value."),
+        ({"target": "application", "application": "9" * 24}, "That choice is not one of the available choices."),
         ({"retries": "101"}, "less than or equal to 100"),
         ({"retry_minutes": "2147483647"}, "less than or equal to 1440"),
         ({"start_window_minutes": "43201"}, "less than or equal to 43200"),
@@ -174,6 +177,12 @@ def test_what_is_wrong_is_said_and_nothing_saved(
     admin: Client, storage: Storage, wrong: dict[str, Any], said: str
 ) -> None:
     assert said in admin.post(reverse("schedule-add"), given(storage, **wrong)).content.decode()
+    assert not Schedule.objects.exists()
+
+
+def test_a_retention_that_cannot_be_is_none_of_the_choices(admin: Client, storage: Storage) -> None:
+    form = given(storage, **{f"retention_{storage.pk}": "9" * 24})
+    assert "not one of the available choices" in admin.post(reverse("schedule-add"), form).content.decode()
     assert not Schedule.objects.exists()
 
 

@@ -108,6 +108,13 @@ def test_a_folder_that_nobody_named_is_refused_on_the_web(admin: Client, place: 
     assert not Storage.objects.exists()
 
 
+def test_a_key_that_cannot_be_is_none_of_the_choices(admin: Client) -> None:
+    form = {"name": "Vault", "storage-path": str(folder()), "keys": "9" * 24}
+    page = admin.post("/storages/add/?kind=local", form).content.decode()
+    assert f"{'9' * 24} is not one of the available choices." in page
+    assert not Storage.objects.exists()
+
+
 @pytest.mark.parametrize("remote", ["local", "disk:"])
 def test_rclone_is_no_way_around_that(admin: Client, remote: str) -> None:
     form = {"name": "Second", "storage-remote": remote, "storage-path": "/etc"}
