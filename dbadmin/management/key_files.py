@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -20,18 +22,33 @@ def add_key_file(parser: ArgumentParser) -> None:
 
 
 def identities(options: dict[str, Any]) -> tuple[str, ...]:
-    """Return the private keys of the file that was named; warns when others may read it too."""
+    """Return the private keys of the file that was named; warns when others may read them too.
+
+    What holds no key may be any file of the machine: nobody is advised to change the rights of that.
+    """
     if not options.get("key_file"):
         return ()
     path = Path(options["key_file"])
     try:
         with path.open("rb") as file:
             content = file.read(KEY_FILE_BYTES + 1)
-        others = path.stat().st_mode & 0o077
+            rights = os.fstat(file.fileno())
     except OSError as error:
         raise UsageError(
             Text("The key file {path} cannot be read: {reason}.", path=str(path), reason=error.strerror or "")
         ) from error
-    if others:
-        sys.stderr.write(f"{path} can be read by others; make it yours alone: chmod 600 {path}\n")
-    return read_key_file(content)
+    found = read_key_file(content)
+    if rights.st_mode & 0o077:
+        sys.stderr.write(f"{_warning(path, is_own=rights.st_uid == os.geteuid())}\n")
+    return found
+
+
+def _warning(path: Path, *, is_own: bool) -> Text:
+    words = {"path": str(path), "quoted": shlex.quote(str(path))}
+    if is_own:
+        return Text("{path} can be read by others. Make it yours alone: chmod 600 {quoted}", **words)
+    return Text(
+        "{path} can be read by others and belongs to another user. Make a copy that only you can read, and name that: "
+        "install -m 600 {quoted} key.txt",
+        **words,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,28 @@ def test_a_file_that_others_can_read_is_warned_about(
     key_file.chmod(0o644)
     assert run("drill", "run", str(backup.pk), "--key-file", str(key_file)) == 0
     assert "chmod 600" in capsys.readouterr().err
+
+
+def test_nobody_is_advised_to_change_the_file_of_somebody_else(
+    backup: Backup, key_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("Only root gives files away.")
+    key_file.chmod(0o644)
+    os.chown(key_file, 65534, 65534)
+    assert run("drill", "run", str(backup.pk), "--key-file", str(key_file)) == 0
+    said = capsys.readouterr().err
+    assert "belongs to another user" in said
+    assert "chmod" not in said
+
+
+def test_of_a_file_that_holds_no_key_no_rights_are_mentioned(
+    backup: Backup, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("restore", "run", str(backup.pk), "--to-new", "copy.db", "--key-file", "/etc/passwd") == 2
+    said = capsys.readouterr()
+    assert "no line that begins with AGE-SECRET-KEY-1" in said.out
+    assert "chmod" not in said.err
 
 
 @pytest.mark.parametrize(("content", "code"), [(b"junk", 2), (b"\xff\0", 2), (None, 4)])
