@@ -166,6 +166,7 @@ def _archives(folders: Mapping[str, Mapping[str, StoredObject]], known: set[str]
         if MANIFEST_NAME not in objects:  # without it there is no backup
             continue
         named = FOLDER.match(key)
+        taken_at = _moment(named["time"]) if named else None
         yield Found(
             key=key,
             size=sum(stored.size for stored in objects.values()),
@@ -173,9 +174,17 @@ def _archives(folders: Mapping[str, Mapping[str, StoredObject]], known: set[str]
             is_archive=True,
             is_known=key in known,
             database=named["database"] if named else key.partition("/")[0],
-            scope=named["scope"] if named else "",
-            taken_at=datetime.strptime(named["time"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if named else None,
+            scope=named["scope"] if named and taken_at else "",
+            taken_at=taken_at,
         )
+
+
+def _moment(written: str) -> datetime | None:
+    """Return the time in a folder's name; None for digits that are none, which somebody else has written."""
+    try:
+        return datetime.strptime(written, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _require_plausible(key: str, manifest: Manifest) -> None:

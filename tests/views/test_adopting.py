@@ -217,3 +217,18 @@ def test_a_link_to_our_own_files_is_not_followed(tmp_path: Path, storage: Storag
     finally:
         own.unlink()
     assert not Import.objects.exists()
+
+
+@pytest.mark.parametrize("time", ["99991399T996199Z", "00000101T000000Z", "20250230T000000Z"])
+def test_a_folder_with_an_impossible_date_is_one_we_do_not_know(
+    tmp_path: Path, storage: Storage, admin: Client, time: str
+) -> None:
+    taken = take(tmp_path, storage).key
+    forget()
+    strange = f"x/{time}-full-aaaaaaba"
+    (tmp_path / "away" / strange).mkdir(parents=True)
+    (tmp_path / "away" / strange / "manifest.json").write_text("{}")
+    assert {each.key: each.taken_at is None for each in scan(storage)} == {strange: True, taken: False}
+    assert strange in admin.get(reverse("storage-adopt", args=[storage.pk])).content.decode()
+    adopted, failed = adopt_all(storage, actor=audit.SYSTEM, progress=Silent())
+    assert ([each.key for each in adopted], [key for key, _error in failed]) == ([taken], [strange])
