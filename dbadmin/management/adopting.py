@@ -17,7 +17,7 @@ from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import backup_row, find_storage
 from dbadmin.models import Backup, Import
-from dbadmin.storages.addresses import EXAMPLES, Address, read_uri
+from dbadmin.storages.addresses import EXAMPLES, SCHEMES, Address, read_uri
 from dbadmin.text import Text
 
 ADOPTING = {
@@ -95,6 +95,7 @@ def at_uri(options: dict[str, Any]) -> Backup | Import:
 def _taken_apart(uri: str) -> tuple[Address, str]:
     """The archive's key is the last two parts of the path, a dump's the last; before them is the storage."""
     place, _mark, query = uri.partition("?")
+    _require_scheme(place)
     parts = place.rstrip("/").split("/")
     if parts[-1].partition(".")[0] in ("backup", "manifest") and FOLDER.match("/".join(parts[-3:-1])):
         parts = parts[:-1]
@@ -106,3 +107,12 @@ def _taken_apart(uri: str) -> tuple[Address, str]:
         )
     address = read_uri("/".join(parts[:-length]) + (f"?{query}" if query else ""))
     return address, "/".join(parts[-length:])
+
+
+def _require_scheme(place: str) -> None:
+    scheme, mark, _rest = place.partition("://")
+    if mark and scheme.lower() not in SCHEMES:
+        raise UsageError(
+            Text("“{scheme}://” leads to no kind of storage that dbadmin knows.", scheme=scheme),
+            Text("Known are {names}.", names=", ".join(f"{each}://" for each in SCHEMES)),
+        )

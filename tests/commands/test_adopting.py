@@ -69,3 +69,11 @@ def test_an_address_that_is_none_is_a_sentence(uri: str, bucket: Storage) -> Non
     code, results = run("restore", "run", "--uri", uri, "--to-new", "x", "--server", "y")
     assert code in (2, 4)
     assert results == []
+
+
+@pytest.mark.parametrize("uri", ["http://x/y", "ftp://x/y.sql", "https://x/shop/20250101T000000Z-full-aa"])
+def test_a_scheme_nobody_knows_is_named_with_those_that_are_known(uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        call_command("restore", "run", "--uri", uri, "--to-new", "x")
+    said = capsys.readouterr().err
+    assert (ended.value.code, f"“{uri.partition(':')[0]}://”" in said, "s3://, gs://" in said) == (4, True, True)
