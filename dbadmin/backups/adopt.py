@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -26,7 +25,6 @@ from dbadmin.engines import ENGINES
 from dbadmin.exceptions import CorruptArchive, DbadminError, Refused, StorageError
 from dbadmin.models import Application, Backup, Copy, Database, Import, Orphan, Storage
 from dbadmin.progress import Progress
-from dbadmin.storages.addresses import Address
 from dbadmin.storages.base import StoredObject
 from dbadmin.text import Text
 
@@ -34,8 +32,6 @@ from dbadmin.text import Text
 FOLDER = re.compile(r"^(?P<database>[^/]+)/(?P<time>\d{8}T\d{6}Z)-(?P<scope>[a-z]+)-[0-9a-f]+$")
 # What a database's short name can be, which is also in addresses of pages.
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
-# Settings that say where a storage is; the others say how it is reached.
-PLACE = ("path", "bucket", "prefix", "endpoint", "account", "container", "remote", "options")
 UNREAD = Text(
     "What was adopted counts as a backup once it is verified. Of registered databases the newest are verified now, the "
     "others day by day."
@@ -58,6 +54,16 @@ class Found:
     database: str = ""
     scope: str = ""
     taken_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """An archive as it lies in a storage; ``recipients`` are those public keys whose private half opened it."""
+
+    manifest: Manifest
+    archive: StoredObject
+    is_sealed: bool
+    recipients: list[str]
 
 
 def scan(storage: Storage, progress: Progress | None = None) -> list[Found]:
@@ -86,6 +92,11 @@ def adopt(storage: Storage, key: str, *, actor: audit.Actor) -> Backup:
     ``CorruptArchive`` or ``StorageError`` when the manifest cannot be read, ``Refused`` when it contradicts what the
     catalogue knows. Every byte is read only when it is verified.
     """
+    return enter(storage, key, look_at(storage, key), actor=actor)
+
+
+def look_at(storage: Storage, key: str) -> Seen:
+    """Read the manifest at ``key``, and see whether its archive is there; ``storage`` need not be registered."""
     backend = storage.backend()
     manifest = read_manifest(backend, key)
     _require_plausible(key, manifest)
@@ -94,28 +105,34 @@ def adopt(storage: Storage, key: str, *, actor: audit.Actor) -> Backup:
         raise StorageError(
             Text("“{key}” has a manifest, and the archive is missing.", key=key), Text("It cannot be restored.")
         )
-    sealed = backend.is_sealed(f"{key}/{ARCHIVE_NAME}")
-    if not sealed and archive.size != manifest.archive_size:
+    is_sealed = backend.is_sealed(f"{key}/{ARCHIVE_NAME}")
+    if not is_sealed and archive.size != manifest.archive_size:
         raise CorruptArchive(
             Text("“{key}” has {found} bytes in place of {expected}.", key=key, found=archive.size,
                  expected=manifest.archive_size),
             Text("It was cut off or exchanged."),
         )  # fmt: skip
-    recipients = _recipients(backend, key) if sealed else []
-    with transaction.atomic():
-        backup = _backup(storage, key, manifest)
-        Copy.objects.update_or_create(
-            backup=backup,
-            storage=storage,
-            defaults={
-                "state": CopyState.STORED, "size": archive.size, "recipients": recipients, "retry_at": None,
-                "sha256": "" if sealed else manifest.archive_sha256, "stored_at": archive.modified,
-                "verified_at": None, "message": Text(""),
-            },
-        )  # fmt: skip
-        copies.settle(backup)
-        Orphan.objects.filter(storage=storage, key=key).delete()
-        audit.record(actor, "backup.adopt", backup, storage=storage.name)
+    recipients = _recipients(backend, key) if is_sealed else []
+    return Seen(manifest=manifest, archive=archive, is_sealed=is_sealed, recipients=recipients)
+
+
+@transaction.atomic
+def enter(storage: Storage, key: str, seen: Seen, *, actor: audit.Actor) -> Backup:
+    """Write what was seen at ``key`` into the catalogue; see ``adopt``."""
+    backup = _backup(storage, key, seen.manifest)
+    stored = Copy.objects.filter(backup=backup, storage=storage, state=CopyState.STORED)
+    Copy.objects.update_or_create(
+        backup=backup,
+        storage=storage,
+        defaults={
+            "state": CopyState.STORED, "size": seen.archive.size, "recipients": seen.recipients, "retry_at": None,
+            "sha256": "" if seen.is_sealed else seen.manifest.archive_sha256, "stored_at": seen.archive.modified,
+            "message": Text(""), "verified_at": stored.values_list("verified_at", flat=True).first(),
+        },
+    )  # fmt: skip
+    copies.settle(backup)
+    Orphan.objects.filter(storage=storage, key=key).delete()
+    audit.record(actor, "backup.adopt", backup, storage=storage.name)
     return backup
 
 
@@ -143,15 +160,11 @@ def bring(storage: Storage, key: str, *, actor: audit.Actor) -> Import:
     ``ValidationFailed`` when it is nothing that can be imported.
     """
     require_apart(storage.kind, storage.settings, key)
-    backend = storage.backend()
-    stored = backend.stat(key)
-    if stored is None:
-        raise StorageError(Text("The storage has no “{key}”.", key=key))
-    uploads.require_room(stored.size)
+    uploads.require_room(require_there(storage, key).size)
     path = uploads.new_folder() / "content"
     try:
         with path.open("xb") as file:
-            for chunk in backend.open(key):
+            for chunk in storage.backend().open(key):
                 file.write(chunk)
         row = receive(path, file_name=key.rpartition("/")[2], uploaded=True)
     except BaseException:
@@ -159,6 +172,14 @@ def bring(storage: Storage, key: str, *, actor: audit.Actor) -> Import:
         raise
     audit.record(actor, "import.fetch", row, storage=storage.name, key=key)
     return row
+
+
+def require_there(storage: Storage, key: str) -> StoredObject:
+    """Return what the storage says of an object; ``StorageError`` when there is none."""
+    stored = storage.backend().stat(key)
+    if stored is None:
+        raise StorageError(Text("The storage has no “{key}”.", key=key))
+    return stored
 
 
 def _archives(folders: Mapping[str, Mapping[str, StoredObject]], known: set[str]) -> Iterator[Found]:
@@ -250,26 +271,3 @@ def _database(manifest: Manifest) -> Database:
 def _recipients(backend: EncryptedStorage, key: str) -> list[str]:
     """The public keys are not in what is encrypted; those are named whose private half opens it."""
     return backend.openers(f"{key}/{MANIFEST_NAME}")
-
-
-def storage_at(address: Address) -> Storage:
-    """Return the registered storage that is this place, or a new one, which is the default where there is none."""
-    for storage in Storage.objects.filter(kind=address.kind):
-        if all(_plain(storage.settings, name) == _plain(address.settings, name) for name in PLACE):
-            return storage
-    storage = Storage(name=_free_name(), kind=address.kind, settings=dict(address.settings))
-    storage.secrets = dict(address.secrets)
-    storage.is_default = not Storage.objects.registered().filter(is_default=True).exists()
-    storage.save()
-    return storage
-
-
-def _plain(settings: Mapping[str, Any], name: str) -> str:
-    return str(settings.get(name) or "").strip("/")
-
-
-def _free_name() -> str:
-    names, number = set(Storage.objects.values_list("name", flat=True)), 1
-    while (name := f"Found {number}") in names:
-        number += 1
-    return name

@@ -18,6 +18,7 @@ from dbadmin.archives.encryption import EncryptedStorage, offered
 from dbadmin.archives.manifest import Manifest
 from dbadmin.archives.reader import read_manifest, unpack
 from dbadmin.backups import adopt, own
+from dbadmin.backups.addressed import taken_over
 from dbadmin.backups.spool import spool
 from dbadmin.choices import JobState, RunState
 from dbadmin.engines import get_engine
@@ -58,7 +59,7 @@ def recover(address: Address, *, identities: tuple[str, ...], progress: Progress
         progress.phase(Text("Bringing the catalogue up to date"))
         call_command("migrate", interactive=False, verbosity=0)
         _end_what_ran()
-        found = Recovered(key=key, manifest=manifest, storage=adopt.storage_at(address))
+        found = Recovered(key=key, manifest=manifest, storage=taken_over(address, actor=audit.from_shell()))
         found.adopted, found.unknown = adopt.adopt_all(found.storage, actor=audit.from_shell(), progress=progress)
         found.locked = list(_locked())
     audit.record(audit.from_shell(), "catalogue.recover", found.storage, key=key, adopted=len(found.adopted))

@@ -6,9 +6,12 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from django.db import transaction
+
 from dbadmin import audit
 from dbadmin.archives.encryption import offered
-from dbadmin.backups.adopt import DUMPS, FOLDER, UNREAD, adopt, adopt_all, bring, scan, storage_at
+from dbadmin.backups.addressed import keep, reached
+from dbadmin.backups.adopt import DUMPS, FOLDER, UNREAD, adopt, adopt_all, bring, enter, look_at, require_there, scan
 from dbadmin.backups.twins import require_alone
 from dbadmin.exceptions import DbadminError, UsageError
 from dbadmin.jobs.keeping import ask_to_read
@@ -81,13 +84,18 @@ def add_uri(parser: ArgumentParser) -> None:
 
 
 def at_uri(options: dict[str, Any]) -> Backup | Import:
-    """Return the backup at an address, which is in the catalogue then, or a dump that was fetched from there."""
+    """Return the backup at an address, which is in the catalogue then, or a dump that was fetched from there.
+
+    Its storage is registered when the archive was found there, and not before; for a dump it is not.
+    """
     address, key = _taken_apart(options["uri"])
-    storage = storage_at(address)
     if key.endswith(DUMPS):
-        return bring(storage, key, actor=audit.from_shell())
+        return bring(reached(address, lambda each: require_there(each, key))[0], key, actor=audit.from_shell())
     with offered(identities(options)):
-        backup = adopt(storage, key, actor=audit.from_shell())
+        storage, seen = reached(address, lambda each: look_at(each, key))
+    with transaction.atomic():
+        keep(storage, actor=audit.from_shell())
+        backup = enter(storage, key, seen, actor=audit.from_shell())
     backup.read_from = storage
     return backup
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -55,13 +56,71 @@ def test_scan_adopt_and_restore_by_address(tmp_path: Path, bucket: Storage) -> N
     assert run("storages", "adopt", "bucket") == (0, [])
 
 
+@pytest.fixture
+def uri(tmp_path: Path, bucket: Storage) -> str:
+    """The address of an archive that the catalogue does not know."""
+    shop = sqlite_database(make_sqlite_file(tmp_path / "shop.db", rows=7), slug="shop")
+    key = take_backup(database=shop, storages=[bucket], scope="full", progress=Silent()).key
+    Copy.objects.all().delete()
+    Backup.objects.all().delete()
+    return f"s3://{bucket.settings['bucket']}/lost/{key}?endpoint={bucket.settings['endpoint']}"
+
+
+def test_nothing_is_registered_before_the_archive_was_read(
+    uri: str, bucket: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = bucket.secrets["secret_access_key"]
+    Storage.objects.all().delete()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    assert run("restore", "run", "--uri", uri, "--to-new", "back.db") == (2, [])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", right)
+    assert run("restore", "run", "--uri", uri.replace("/lost/", "/typo/"), "--to-new", "back.db") == (2, [])
+    assert not Storage.objects.exists()
+    assert run("restore", "run", "--uri", uri, "--to-new", "back.db")[0] == 0
+    found = Storage.objects.get()
+    assert (found.name, found.secrets) == ("Found 1", {"secret_access_key": right})
+
+
+@pytest.mark.parametrize("stored", ["wrong", None])
+def test_secrets_of_the_environment_take_the_place_of_outdated_ones(
+    uri: str, bucket: Storage, stored: str | None
+) -> None:
+    bucket.secrets = {"secret_access_key": stored} if stored else {}
+    bucket.encrypted_secrets = bucket.encrypted_secrets or "written with a key that is lost"
+    bucket.settings = bucket.settings | {"access_key_id": "AKIDFORMER"}
+    bucket.save()
+    assert run("restore", "run", "--uri", uri, "--to-new", "back.db")[0] == 0
+    kept = Storage.objects.get()
+    assert (kept.name, kept.secrets["secret_access_key"]) == ("bucket", os.environ["AWS_SECRET_ACCESS_KEY"])
+    assert kept.settings["access_key_id"] == os.environ["AWS_ACCESS_KEY_ID"]
+
+
+@pytest.mark.parametrize("given", ["wrong", ""])
+def test_secrets_that_do_are_kept(uri: str, bucket: Storage, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Storage.objects.values().get()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", given)
+    assert run("restore", "run", "--uri", uri, "--to-new", "back.db")[0] == 0
+    assert Storage.objects.values().get() == before
+
+
+def test_of_two_wrong_secrets_the_given_one_is_told(uri: str, bucket: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.secrets = {"secret_access_key": "wrong too"}
+    bucket.save()
+    before = Storage.objects.values().get()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    assert run("restore", "run", "--uri", uri, "--to-new", "back.db") == (2, [])
+    assert (Storage.objects.values().get(), Backup.objects.count()) == (before, 0)
+
+
 def test_a_dump_in_a_bucket_is_imported(tmp_path: Path, bucket: Storage) -> None:
     sqlite_database(make_sqlite_file(tmp_path / "shop.db"), slug="shop")
     bucket.backend().write("old/dump.sqlite3", [make_sqlite_file(tmp_path / "old.db", rows=9).read_bytes()])
     settings = bucket.settings
+    Storage.objects.all().delete()
     uri = f"s3://{settings['bucket']}/lost/old/dump.sqlite3?endpoint={settings['endpoint']}"
     code, results = run("restore", "run", "--uri", uri, "--server", "shop", "--to-new", "old_again.db")
     assert (code, results[0]["import"]["row_count"]) == (0, 9)
+    assert not Storage.objects.exists()
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket/some/folder", "nowhere", "ftp://x/y.sql"])
