@@ -13,11 +13,12 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.archives.manifest import Manifest
-from dbadmin.backups.places import require_listed
+from dbadmin.backups.places import FIELDS, require_listed
 from dbadmin.backups.reading import unpack
 from dbadmin.backups.spool import spool
-from dbadmin.choices import RestoreState
+from dbadmin.choices import EngineName, RestoreState
 from dbadmin.engines.base import DATA, SCHEMA, Engine, NotAllRestored, ReportLine, RestoreOptions, made_anew
+from dbadmin.engines.files.tables import narrowed
 from dbadmin.exceptions import DbadminError, Refused
 from dbadmin.facts import Difference, Facts
 from dbadmin.models import Backup, Database, Job, Restore
@@ -59,11 +60,11 @@ def restore_backup(
 def new_target(backup: Backup, beside: Database, name: str, *, anywhere: bool = True) -> Any:
     """Return where ``name`` would be made; ``Refused`` when that exists, ``ValidationFailed`` for a bad name.
 
+    Beside a database that was removed: SQLite and files only, and by an absolute path where its place is not known.
     ``anywhere`` is for those who may write to this machine without us; for others see ``require_listed``.
     """
     require_same_engine(backup, beside)
-    engine = backup.database.adapter
-    target = engine.new_target(beside.connection(), name)
+    engine, target = backup.database.adapter, _called(name, backup, beside)
     if not anywhere:
         require_listed(backup.database.engine, target)
     if engine.exists(target):
@@ -90,8 +91,7 @@ def discard_unfinished(job: Job) -> None:
         return
     if job.params.get("creating"):
         beside = Database.objects.filter(slug=job.params.get("server") or "").first() or row.backup.database
-        engine = beside.adapter
-        engine.discard(engine.new_target(beside.connection(), job.params["target_name"]))
+        beside.adapter.discard(_called(job.params["target_name"], row.backup, beside))
     close(row, RestoreState.FAILED)
 
 
@@ -155,6 +155,28 @@ def comparable(facts: Facts, scope: str) -> Facts:
     if scope == DATA:
         return replace(facts, objects={}, names={}, schema_fingerprint="")
     return facts
+
+
+def _called(name: str, backup: Backup, beside: Database) -> Any:
+    """Return what is called ``name`` beside a database; a set of files is the backup's, not that of its neighbour."""
+    target = beside.adapter.new_target(_neighbour(beside, name), name)
+    if beside.engine == EngineName.FILES and (beside.removed_at or beside != backup.database):
+        return narrowed(target, backup.measured().tables)
+    return target
+
+
+def _neighbour(beside: Database, name: str) -> Any:
+    """Return the connection of a database; of one whose place nobody knows any more, that of an absolute path."""
+    if beside.removed_at is None:
+        return beside.connection()
+    off = Text("“{name}” was removed from the dashboard; nothing can be made beside it.", name=beside.name)
+    if beside.engine == EngineName.POSTGRESQL:
+        raise Refused(off, Text("Name a registered database on whose server it is to be made: --server SLUG."))
+    if beside.settings.get(FIELDS[beside.engine]):
+        return beside.connection()
+    if not name.startswith("/"):
+        raise Refused(off, Text("Give the absolute path of what is to be made, or add the database again."))
+    return beside.adapter.connection({FIELDS[beside.engine]: name, "optional": ["**"]})
 
 
 def _finish(

@@ -59,4 +59,6 @@ def _server(backup: Backup) -> DatabaseField:
     is_server = backup.database.engine == EngineName.POSTGRESQL
     field.label = _("On the same server as") if is_server else _("In the same folder as")
     field.required, field.empty_label = True, None
+    if not fitting.exists():
+        field.help_text = _("No database of this kind is registered. Add one, or restore with manage.py restore run.")
     return field

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from dbadmin import audit
-from dbadmin.choices import JobKind, JobState
+from dbadmin.choices import JobKind, JobState, RestoreMode
 from dbadmin.crypto import decrypt, encrypt
 from dbadmin.exceptions import Cancelled, Refused
 from dbadmin.jobs import lease
@@ -76,12 +76,14 @@ def enqueue(
     """Return the waiting job and True, or the one of this kind that is already active and False.
 
     Job, audit event and bell come into being together or not at all. ``Refused`` when the database was removed from
-    the dashboard or another backup or restore of it is active; its ``message.params["job"]`` is that job's id.
-    ``ring=False`` is for a caller that works on the job itself, see ``execution.run_now``. ``identities`` are private
-    keys for this job alone: kept encrypted while it waits and runs, and forgotten when it is over.
+    the dashboard, unless something new is made of a backup of it, and when another backup or restore of it is active;
+    its ``message.params["job"]`` is that job's id. ``ring=False`` is for a caller that works on the job itself, see
+    ``execution.run_now``. ``identities`` are private keys for this job alone: kept encrypted while it waits and runs,
+    and forgotten when it is over.
     """
     kind = JobKind(kind)
-    _require_registered(database)
+    if not _makes_something_new(kind, params or {}):
+        require_registered(database)
     try:
         with transaction.atomic():
             job = _create(kind, database, actor=actor, params=params or {}, reason=reason, ring=ring)
@@ -205,7 +207,13 @@ def _create(
     return job
 
 
-def _require_registered(database: Database) -> None:
+def _makes_something_new(kind: JobKind, params: Mapping[str, Any]) -> bool:
+    """Say whether the database itself is left alone: its backups are of use after it was removed, too."""
+    return kind == JobKind.RESTORE and params.get("mode", RestoreMode.NEW) == RestoreMode.NEW
+
+
+def require_registered(database: Database) -> None:
+    """Refuse a database that was removed from the dashboard."""
     if database.removed_at is not None:
         raise Refused(
             Text("“{name}” was removed from the dashboard.", name=database.name),

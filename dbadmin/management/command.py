@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Exists, OuterRef, Q
 
 from dbadmin import catalogue
 from dbadmin.exceptions import DbadminError, UsageError
-from dbadmin.models import Database
+from dbadmin.models import Backup, Database
 from dbadmin.text import Text, verbatim
 
 DONE, WARNING, CRITICAL, UNKNOWN, USAGE, REFUSED = range(6)
@@ -119,13 +120,20 @@ class _Encoder(DjangoJSONEncoder):
         return str(o) if isinstance(o, Text) else super().default(o)
 
 
-def find_database(slug: str) -> Database:
-    """Return a registered database by its short name; ``UsageError`` that lists the known ones."""
-    registered = Database.objects.registered().select_related("application")
+def find_database(slug: str, *, with_backups: bool = False) -> Database:
+    """Return a registered database by its short name; ``UsageError`` that lists the known ones.
+
+    ``with_backups``: also a removed one, if it has backups.
+    """
+    found = Database.objects.registered().select_related("application")
+    if with_backups:
+        found = Database.objects.select_related("application").filter(
+            Q(removed_at=None) | Exists(Backup.objects.filter(database=OuterRef("pk")))
+        )
     try:
-        return registered.get(slug=slug)
+        return found.get(slug=slug)
     except Database.DoesNotExist:
-        known = ", ".join(registered.values_list("slug", flat=True)) or "–"
+        known = ", ".join(found.values_list("slug", flat=True)) or "–"
         raise UsageError(
             Text("There is no database called “{slug}”.", slug=slug), Text("Known are: {known}.", known=known)
         ) from None

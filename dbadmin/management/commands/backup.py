@@ -96,7 +96,7 @@ class Command(KeepingVerbs, StatisticsVerbs, MirroringVerbs, VerbCommand):
         """List the newest."""
         backups = Backup.objects.listed()
         if options["database"]:
-            backups = backups.filter(database=find_database(options["database"]))
+            backups = backups.filter(database=find_database(options["database"], with_backups=True))
         found = note_removals(backups[: options["limit"]])
         return Outcome(results=[backup_row(backup) for backup in found], lines=map(backup_line, found))
 

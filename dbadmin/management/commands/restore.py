@@ -17,6 +17,7 @@ from dbadmin.choices import JobKind, JobState, RestoreMode, RestoreState
 from dbadmin.exceptions import Refused, UsageError
 from dbadmin.facts import Difference
 from dbadmin.jobs.foreground import work_on
+from dbadmin.jobs.queue import require_registered
 from dbadmin.management.adopting import add_uri, at_uri
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand, find_database
 from dbadmin.management.importing import bring_in, import_file
@@ -73,6 +74,8 @@ class Command(VerbCommand):
         if isinstance(backup, Import):
             return bring_in(backup, options)
         beside = find_database(options["server"]) if options["server"] else backup.database
+        if not options["to_new"]:
+            require_registered(beside)
         if options["replace"]:
             return _outcome(_replace(backup, beside, options))
         if options["tables"]:
