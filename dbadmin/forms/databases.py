@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
+from dbadmin.backups.coming_back import is_called, removed, removed_like
 from dbadmin.forms.styles import Styled
 from dbadmin.models import Application, Database
 
@@ -49,7 +50,7 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
         self.fields["slug"].required = False
         for name in ("restore_minutes", "facts_level", "facts_seconds"):
             self.fields[name].required = False
-        self.fields["slug"].disabled = bool(self.instance.pk)
+        self.fields["slug"].disabled = bool(self.instance.pk) and self.instance.removed_at is None
 
     def clean(self) -> dict[str, Any]:
         """Need one application, and find a short name that is free."""
@@ -59,7 +60,8 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
         if data.get("slug") in RESERVED_SLUGS:
             self.add_error("slug", _("This short name is taken by a page."))
         if not self.errors and not data.get("slug"):
-            data["slug"] = self._free_slug(f"{data.get('new_application') or data['application']} {data['name']}")
+            words = f"{data.get('new_application') or data['application']} {data['name']}"
+            data["slug"] = self.instance.slug or self._free_slug(words)
         return data
 
     def clean_labels(self) -> str:
@@ -80,6 +82,15 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
         given = self.cleaned_data["facts_seconds"]
         return int(self.instance.facts_seconds if given is None else given)
 
+    def coming_back(self, engine: str) -> Database | None:
+        """Return the removed database that is meant: by its short name, or by its names where none is given."""
+        if slug := self.data.get("slug", "").strip():
+            return removed(slug)
+        if not self.is_valid():
+            return None
+        application = self.cleaned_data["new_application"] or self.cleaned_data["application"].name
+        return removed_like(name=self.cleaned_data["name"], application=application, engine=engine)
+
     def _free_slug(self, words: str) -> str:
         stem = slugify(words)[:44] or "database"
         taken = set(Database.objects.filter(slug__startswith=stem).values_list("slug", flat=True)) | RESERVED_SLUGS
@@ -91,7 +102,7 @@ class DetailsForm(Styled, forms.ModelForm[Database]):
         if not name:
             chosen: Application = self.cleaned_data["application"]
             return chosen
-        if found := Application.objects.filter(name=name).first():
+        if found := next((each for each in Application.objects.all() if is_called(each, name)), None):
             return found
         stem = slugify(name)[:44] or "application"
         taken = set(Application.objects.filter(slug__startswith=stem).values_list("slug", flat=True))

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from dbadmin import audit
+from dbadmin.backups.coming_back import require_same_kind, said, take_back
 from dbadmin.choices import EngineName, Source
 from dbadmin.engines import get_engine
 from dbadmin.engines.postgresql.connection import may_be_told
@@ -41,8 +42,8 @@ def add(request: HttpRequest) -> HttpResponse:
     way = way if way in WAYS else "fields"
     engine = request.GET.get("engine", "")
     engine = engine if engine in FIELDS else EngineName.POSTGRESQL.value
-    details = DetailsForm(request.POST or None)
     connection = _connection_form(request, OTHER_WAYS.get(way, FIELDS[engine]))
+    details = _posted_details(request, connection) if request.method == "POST" else DetailsForm()
     context = {
         "details": details,
         "connection": connection,
@@ -96,6 +97,19 @@ def remove(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "dbadmin/database_remove.html", {"database": found, "form": form, "active": active})
 
 
+def _posted_details(request: HttpRequest, connection: ConnectionForm) -> DetailsForm:
+    """Describe a new database, or the removed one of that name, which comes back."""
+    engine = connection.chosen().engine if connection.is_valid() else ""
+    found = DetailsForm(request.POST).coming_back(engine)
+    details = DetailsForm(request.POST, instance=found)
+    if found is not None and engine:
+        try:
+            require_same_kind(found, engine)
+        except DbadminError as error:
+            details.add_error("slug", str(error))
+    return details
+
+
 def _connection_form(
     request: HttpRequest, form: type[ConnectionForm], initial: dict[str, Any] | None = None
 ) -> ConnectionForm:
@@ -146,6 +160,8 @@ def _saved(request: HttpRequest, details: DetailsForm, connection: ConnectionFor
     chosen = connection.chosen()
     with transaction.atomic():
         database: Database = details.save(commit=False)
+        if is_back := database.removed_at is not None:
+            take_back(database)
         database.application = details.application()
         database.source = connection.source
         database.engine = chosen.engine
@@ -154,8 +170,9 @@ def _saved(request: HttpRequest, details: DetailsForm, connection: ConnectionFor
             if chosen.password or "forget_password" in request.POST:
                 database.password = chosen.password
         database.save()
+        action = "database.return" if is_back else action
         audit.record(audit.from_request(request), action, database, changed=sorted(details.changed_data))
     for remark in chosen.remarks:
         messages.info(request, str(remark))
-    messages.success(request, _("{name} is saved.").format(name=database))
+    messages.success(request, str(said(database)) if is_back else _("{name} is saved.").format(name=database))
     return redirect(database)

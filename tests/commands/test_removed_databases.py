@@ -15,7 +15,7 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.backups.adopt import adopt
 from dbadmin.backups.take import take_backup
-from dbadmin.models import Application, Backup, Copy, Database, Job, Restore, Storage
+from dbadmin.models import Application, AuditEvent, Backup, Copy, Database, Job, Restore, Storage
 from dbadmin.progress import Silent
 from tests.backups.files import below
 from tests.factories import make_database, make_storage
@@ -37,7 +37,7 @@ def run(*argv: str) -> tuple[int, str]:
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return make_storage(tmp_path / "away")
+    return make_storage(tmp_path / "away", is_default=True)
 
 
 def adopted(database: Database, storage: Storage) -> Backup:
@@ -142,3 +142,98 @@ def test_backups_of_a_removed_database_are_listed_by_its_name(backup: Backup) ->
     assert (code, "shop" in said) == (0, True)
     make_database(slug="bare", removed_at=timezone.now())
     assert run("backup", "list", "--database", "bare")[0] == 4
+
+
+ADD = ("databases", "add", "Shop", "--application")
+
+
+def test_a_database_that_is_added_again_has_its_backups_again(tmp_path: Path, backup: Backup) -> None:
+    application = backup.database.application
+    code, said = run(*ADD, application.slug.upper(), "--path", str(tmp_path / "shop.db"))
+    assert (code, "its backups are its own again" in said) == (0, True)
+    shop = Database.objects.get()
+    assert (shop.pk, shop.name, shop.removed_at) == (backup.database.pk, "Shop", None)
+    assert (shop.application, Application.objects.count()) == (application, 1)
+    assert AuditEvent.objects.filter(action="database.return").count() == 1
+    assert run("restore", "run", str(backup.pk), "--to-new", "beside.db")[0] == 0
+    assert run("backup", "run", "shop")[0] == 0
+    assert run("restore", "run", str(backup.pk), "--replace", "--confirm", "Shop")[0] == 0
+
+
+def test_nothing_of_how_it_was_reached_comes_back(tmp_path: Path, backup: Backup) -> None:
+    former = backup.database
+    former.password = "of another server"
+    former.settings, former.failed_probes, former.checked_at = {"path": "/former.db"}, 7, timezone.now()
+    former.save()
+    assert run(*ADD, "a", "--path", str(tmp_path / "shop.db"))[0] == 0
+    former.refresh_from_db()
+    assert (former.settings, former.encrypted_password) == ({"path": str(tmp_path / "shop.db")}, "")
+    assert (former.failed_probes, former.checked_at) == (0, None)
+
+
+def test_a_database_of_another_kind_gets_no_backups_of_a_removed_one(tmp_path: Path, backup: Backup) -> None:
+    before = list(Database.objects.values())
+    code, said = run(*ADD, "a", "--path", str(tmp_path), "--required", "*.json")
+    assert (code, "removed database of another kind, SQLite" in said) == (4, True)
+    assert (list(Database.objects.values()), Application.objects.count()) == (before, 1)
+
+
+def test_a_name_that_is_registered_stays_taken(tmp_path: Path) -> None:
+    sqlite_database(make_sqlite_file(tmp_path / "shop.db"), slug="shop")
+    code, said = run(*ADD, "a", "--path", str(tmp_path / "other.db"))
+    assert (code, "choose another with --slug" in said) == (4, True)
+
+
+def test_the_removed_catalogue_does_not_come_back_as_something_else(tmp_path: Path) -> None:
+    make_database(slug="shop", is_catalogue=True, removed_at=timezone.now())
+    assert run(*ADD, "a", "--path", str(tmp_path / "other.db"))[0] == 4
+
+
+def posted(admin: Client, path: Path, engine: str = "sqlite", **more: str) -> str:
+    fields = {"connection-path": str(path), "connection-folder": str(path), "connection-required": "*.json"}
+    details = {"name": "Shop", "environment": "production", "backup_age_hours": "26"} | more
+    return admin.post(f"/databases/add/?engine={engine}", details | fields, follow=True).content.decode()
+
+
+@pytest.mark.parametrize("name", [{"slug": "shop", "name": "New name"}, {}, {"name": "SHOP"}])
+def test_a_database_added_again_on_the_web_has_its_backups_again(
+    tmp_path: Path, backup: Backup, admin: Client, name: dict[str, str]
+) -> None:
+    Database.objects.update(encrypted_password="of another server")
+    application = backup.database.application
+    page = posted(admin, tmp_path / "shop.db", new_application=application.slug.upper(), **name)
+    assert "its backups are its own again" in page
+    shop = Database.objects.get()
+    assert (shop.pk, shop.slug, shop.removed_at) == (backup.database.pk, "shop", None)
+    assert (shop.settings, shop.encrypted_password) == ({"path": str(tmp_path / "shop.db")}, "")
+    assert Application.objects.get() == application
+
+
+def test_an_adopted_database_is_known_by_the_short_name_the_web_gave_it(
+    tmp_path: Path, backup: Backup, admin: Client
+) -> None:
+    application = backup.database.application
+    Database.objects.update(slug=f"{application.slug}-shop", name=f"{application.slug}-shop")
+    posted(admin, tmp_path / "shop.db", application=str(application.pk))
+    assert (Database.objects.get().removed_at, Database.objects.get().name) == (None, "Shop")
+
+
+def test_a_database_of_another_application_is_a_new_one(tmp_path: Path, backup: Backup, admin: Client) -> None:
+    assert "Shop is saved" in posted(admin, tmp_path / "shop.db", new_application="Another")
+    assert Database.objects.registered().get().pk != backup.database.pk
+
+
+def test_on_the_web_too_another_kind_is_refused(tmp_path: Path, backup: Backup, admin: Client) -> None:
+    before = list(Database.objects.values())
+    page = posted(admin, tmp_path, engine="files", slug="shop", new_application="a")
+    assert "removed database of another kind, SQLite" in page
+    assert (list(Database.objects.values()), Application.objects.count()) == (before, 1)
+
+
+def test_what_is_wrong_on_the_web_changes_nothing(tmp_path: Path, backup: Backup, admin: Client) -> None:
+    before = list(Database.objects.values())
+    page = posted(admin, Path("no/path"), slug="shop", new_application="a")
+    assert "already exists" not in page
+    assert "not an absolute path" in page
+    posted(admin, tmp_path / "shop.db", slug="shop", new_application="a", backup_age_hours="many")
+    assert list(Database.objects.values()) == before

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from dbadmin import audit
+from dbadmin.backups.coming_back import is_called, removed, require_same_kind, said, take_back
 from dbadmin.choices import EngineName, Environment, FactsLevel, Source
 from dbadmin.engines import get_engine
 from dbadmin.engines.base import ServerInfo
@@ -88,9 +89,10 @@ class Command(VerbCommand):
         with wrong_usage():
             address = get_engine(chosen.engine).connection(chosen.settings, password).address
         with transaction.atomic():
-            database = _saved(options, chosen, password)
-            audit.record(audit.from_shell(), "database.add", database, engine=chosen.engine)
-        remarks = [str(remark) for remark in chosen.remarks]
+            database, returned = _saved(options, chosen, password)
+            action = "database.return" if returned else "database.add"
+            audit.record(audit.from_shell(), action, database, engine=chosen.engine)
+        remarks = [str(remark) for remark in (*chosen.remarks, *([said(database)] if returned else []))]
         lines = [*remarks, f"{database.slug}: registered, {address}", f"Next: databases test {database.slug}"]
         return Outcome(results=[_row(database) | {"remarks": remarks}], lines=lines)
 
@@ -183,27 +185,39 @@ def _password(options: Mapping[str, Any], chosen: Chosen) -> str:
     return getpass.getpass("Password (empty for none): ")
 
 
-def _saved(options: Mapping[str, Any], chosen: Chosen, password: str) -> Database:
+def _saved(options: Mapping[str, Any], chosen: Chosen, password: str) -> tuple[Database, bool]:
+    """Return the database, and whether it is a removed one that has come back."""
     by_environment = bool(options["from_environment"])
-    database = Database(
-        application=_application(options["application"]),
-        name=options["name"],
-        slug=options["slug"] or _slug(options["name"], "--slug"),
-        engine=chosen.engine,
-        environment=options["environment"],
-        source=Source.ENVIRONMENT if by_environment else Source.FIELDS,
-        settings={} if by_environment else dict(chosen.settings),
-        project_folder=options["project_folder"],
-        facts_level=options["facts"],
-        facts_seconds=options["facts_seconds"],
-    )
+    slug = options["slug"] or _slug(options["name"], "--slug")
+    database = _coming_back(slug, chosen) or Database(slug=slug, engine=chosen.engine)
+    described = {
+        "application": _application(options["application"]),
+        "name": options["name"],
+        "environment": options["environment"],
+        "source": Source.ENVIRONMENT if by_environment else Source.FIELDS,
+        "settings": {} if by_environment else dict(chosen.settings),
+        "project_folder": options["project_folder"],
+        "facts_level": options["facts"],
+        "facts_seconds": options["facts_seconds"],
+    }
+    for name, value in described.items():
+        setattr(database, name, value)
     if password:
         database.password = password
-    return _valid(database)
+    returned = database.pk is not None
+    return _valid(database), returned
+
+
+def _coming_back(slug: str, chosen: Chosen) -> Database | None:
+    if found := removed(slug):
+        with wrong_usage():
+            require_same_kind(found, chosen.engine)
+        take_back(found)
+    return found
 
 
 def _application(name: str) -> Application:
-    found = Application.objects.filter(slug=name).first() or Application.objects.filter(name=name).first()
+    found = next((each for each in Application.objects.all() if is_called(each, name)), None)
     if found is None:
         found = _valid(Application(name=name, slug=_slug(name, "--application")))
         audit.record(audit.from_shell(), "application.add", found)
@@ -226,7 +240,7 @@ def _valid(row: Row) -> Row:
     except ValidationError as error:
         raise UsageError(
             Text("It was not registered: {reasons}", reasons=" ".join(error.messages)),
-            Text("Removed databases keep their short names; choose another with --slug."),
+            Text("Where the short name is taken, choose another with --slug."),
         ) from error
     row.save()
     return row
