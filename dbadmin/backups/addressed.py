@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 from django.db.models import F
 
 from dbadmin import audit
+from dbadmin.backups.twins import twin_of
 from dbadmin.exceptions import DbadminError, StorageError, ValidationFailed
 from dbadmin.models import Storage
 from dbadmin.storages.addresses import Address
@@ -27,7 +29,8 @@ def reached(address: Address, look: Callable[[Storage], Seen]) -> tuple[Storage,
     stored = registered_at(address)
     if stored is None:
         new = _described(address)
-        return new, look(new)
+        seen = look(new)
+        return _twin(new) or new, seen
     if not address.secrets or _has(stored, address):
         return stored, look(stored)
     given = with_given(stored, address)
@@ -78,6 +81,13 @@ def keep(storage: Storage, *, actor: audit.Actor) -> None:
     storage.is_default = not Storage.objects.registered().filter(is_default=True).exists()
     storage.save()
     audit.record(actor, "storage.add", storage, kind=storage.kind)
+
+
+def _twin(new: Storage) -> Storage | None:
+    """Return the registered storage that is this place by another name; what can only be read is not asked."""
+    with contextlib.suppress(StorageError):
+        return twin_of(new.backend(), Storage.objects.registered().order_by("pk"))
+    return None
 
 
 def _described(address: Address) -> Storage:

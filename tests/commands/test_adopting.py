@@ -81,6 +81,12 @@ def test_nothing_is_registered_before_the_archive_was_read(
     assert (found.name, found.secrets) == ("Found 1", {"secret_access_key": right})
 
 
+def test_another_name_of_a_registered_place_registers_nothing(uri: str, bucket: Storage) -> None:
+    assert run("restore", "run", "--uri", uri.replace("127.0.0.1", "LocalHost"), "--to-new", "back.db")[0] == 0
+    assert Storage.objects.get() == bucket
+    assert Copy.objects.get().storage == bucket
+
+
 @pytest.mark.parametrize("stored", ["wrong", None])
 def test_secrets_of_the_environment_take_the_place_of_outdated_ones(
     uri: str, bucket: Storage, stored: str | None
