@@ -99,8 +99,8 @@ def _incomplete(missing: tuple[str, ...]) -> Refused:
     return Refused(
         Text("{count} archives that the catalogue has are missing here, such as {key}.", count=len(missing),
              key=missing[0]),
-        Text("With --delete they would vanish from the mirror, too. Nothing was copied; bring them back, or delete "
-             "the backups."),
+        Text("With --delete they would vanish from the mirror, too. Nothing was copied. Mount the disk or bring them "
+             "back; delete those backups only if they are lost for good."),
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def _lines(storage: Storage, done: Mirrored) -> Iterator[str]:
     yield str(sent)
     if done.missing:
         lacking = Text(
-            "“{storage}” lacks {count} archives that the catalogue has, such as {key}. Is its disk mounted? "
+            "Archives that the catalogue has and “{storage}” lacks: {count}, such as {key}. Is its disk mounted? "
             "“backup reconcile” looks what is missing.",
             storage=storage.name,
             count=len(done.missing),

@@ -97,7 +97,7 @@ def test_what_is_missing_is_told_while_the_rest_is_sent(
     assert f"{kept.key}/backup.tar" in content(there)
     with pytest.raises(SystemExit, match="2"):
         call_command(*sync)
-    assert f"“here” lacks 2 archives that the catalogue has, such as {gone.key}." in capsys.readouterr().out
+    assert f"that the catalogue has and “here” lacks: 2, such as {gone.key}." in capsys.readouterr().out
     with pytest.raises(Refused, match="are missing here"):
         to(storage, str(there), delete=True)
 
