@@ -21,6 +21,7 @@ from dbadmin.progress import Progress
 from dbadmin.text import Text
 
 DAILY = timedelta(days=1)
+LOST = (CopyState.VANISHED, CopyState.DAMAGED)
 # What was released and could not be deleted, such as from a storage that is away, is tried so often.
 LEFT_OVER = timedelta(hours=1)
 
@@ -47,13 +48,15 @@ def look_into_storages(job: Job, progress: Progress) -> Text:
         reconcile.reconcile(database=job.database, progress=progress, found=found)
     finally:
         _tell(job.database, found)
-    missing = Copy.objects.filter(backup__database=job.database, state=CopyState.VANISHED).count()
+    states = list(Copy.objects.filter(backup__database=job.database, state__in=LOST).values_list("state", flat=True))
     orphans = Orphan.objects.filter(key__startswith=f"{job.database.slug}/").count()
-    if not (missing or found.back or orphans):
+    if not (states or found.back or orphans):
         return Text("Catalogue and storages agree.")
     return Text(
-        "Missing: {missing}, {vanished} of them new. There again: {back}. Belonging to no backup: {orphans}.",
-        missing=missing,
+        "Missing: {missing}, {vanished} of them new. Damaged: {damaged}. There again: {back}. "
+        "Belonging to no backup: {orphans}.",
+        missing=states.count(CopyState.VANISHED),
+        damaged=states.count(CopyState.DAMAGED),
         vanished=len(found.vanished),
         back=len(found.back),
         orphans=orphans,

@@ -12,9 +12,10 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.backups import expire, pins
 from dbadmin.backups.judging import Judged, preview
-from dbadmin.choices import BackupState, CopyState, JobKind, JobState
+from dbadmin.choices import BackupState, JobKind, JobState
 from dbadmin.exceptions import Refused
 from dbadmin.jobs.foreground import work_on
+from dbadmin.jobs.keeping import LOST
 from dbadmin.management.command import CRITICAL, DONE, REFUSED, WARNING, Outcome, find_database
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import backup_row, clock, job_row, require
@@ -89,8 +90,8 @@ class KeepingVerbs:
         with_backups = Database.objects.registered().filter(backups__isnull=False).distinct()
         databases = [find_database(options["database"])] if options["database"] else list(with_backups)
         done = _worked(JobKind.RECONCILE, databases)
-        wrong = [*_vanished(databases), *_orphans(databases)]
-        lost = any(row["what"] == "vanished" and row["backup_state"] == BackupState.VANISHED for row in wrong)
+        wrong = [*_lost(databases), *_orphans(databases)]
+        lost = any(row.get("backup_state") in (BackupState.VANISHED, BackupState.DAMAGED) for row in wrong)
         return Outcome(
             results=[*done.results, *wrong],
             lines=[*done.lines, *(f"{row['what']}: {row['key']} ({row['storage']})" for row in wrong)],
@@ -152,11 +153,11 @@ def _judged_lines(judged: Iterable[Judged]) -> Iterator[str]:
     yield f"{count} would be deleted, {freed / 1e6:.1f} MB."
 
 
-def _vanished(databases: Iterable[Database]) -> Iterator[dict[str, Any]]:
-    copies = Copy.objects.filter(backup__database__in=databases, state=CopyState.VANISHED)
+def _lost(databases: Iterable[Database]) -> Iterator[dict[str, Any]]:
+    copies = Copy.objects.filter(backup__database__in=databases, state__in=LOST)
     for copy in copies.select_related("backup__database", "storage"):
         yield {
-            "what": "vanished",
+            "what": copy.state,
             "database": copy.backup.database.slug,
             "backup": copy.backup_id,
             "backup_state": copy.backup.state,

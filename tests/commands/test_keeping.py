@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from dbadmin.models import AuditEvent, Backup, Database, Job, Storage
+from dbadmin.models import AuditEvent, Backup, Copy, Database, Job, Storage
 from tests.backups.stored import put, there
 from tests.commands.test_backup import run
 from tests.factories import make_job, make_retention, make_storage
@@ -104,8 +104,13 @@ def test_reconcile_never_says_that_all_agrees_above_a_list_of_what_is_missing(
     for new in (1, 0):
         code, document = run("backup", "reconcile")
         assert (code, [row.get("what") for row in document["results"]]) == (2, [None, "vanished", "orphan"])
-        said = f"Missing: 1, {new} of them new. There again: 0. Belonging to no backup: 1."
+        said = f"Missing: 1, {new} of them new. Damaged: 0. There again: 0. Belonging to no backup: 1."
         assert document["results"][0]["message"] == said
+    Copy.objects.filter(backup=backups[1]).update(state="damaged")
+    code, document = run("backup", "reconcile")
+    assert (code, "Damaged: 1." in document["results"][0]["message"]) == (2, True)
+    assert {row.get("what") for row in document["results"][1:]} == {"vanished", "damaged", "orphan"}
+    Copy.objects.filter(backup=backups[1]).update(state="stored")
     Storage.objects.update(removed_at=timezone.now())  # what it had is still listed, and is nowhere now
     code, document = run("backup", "reconcile")
     assert (code, document["results"][0]["message"]) == (2, said)
