@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from dbadmin.backups import adopt, own
 from dbadmin.backups.addressed import taken_over
 from dbadmin.backups.spool import spool
 from dbadmin.choices import JobState, RunState
+from dbadmin.crypto import decrypt
 from dbadmin.engines import get_engine
 from dbadmin.engines.base import FULL, Engine, RestoreOptions
 from dbadmin.engines.postgresql import in_place
@@ -32,10 +34,16 @@ from dbadmin.progress import Progress
 from dbadmin.storages.addresses import Address
 from dbadmin.text import Text
 
+# What ``crypto.encrypt`` returns, wherever it stands.
+TOKEN = re.compile(rb"gAAAAA[\w-]{64,}=*")
+
 
 @dataclass(kw_only=True)
 class Recovered:
-    """What came back. ``unknown``: keys that could not be adopted; ``locked``: secrets whose key is not here."""
+    """What came back. ``unknown``: keys that could not be adopted; ``locked``: secrets whose key is not here.
+
+    ``stopped``: why it is not known what is newer than the catalogue, which is back all the same.
+    """
 
     key: str
     manifest: Manifest
@@ -43,24 +51,28 @@ class Recovered:
     adopted: list[Backup] = field(default_factory=list)
     unknown: list[tuple[str, DbadminError]] = field(default_factory=list)
     locked: list[str] = field(default_factory=list)
+    stopped: DbadminError | None = None
 
 
-def recover(address: Address, *, identities: tuple[str, ...], progress: Progress) -> Recovered:
+def recover(
+    address: Address, *, identities: tuple[str, ...], accept_key: bool = False, progress: Progress
+) -> Recovered:
     """Make the catalogue of this installation, which has none or an empty one, the newest good one at ``address``.
 
     Archives there that are newer than it are adopted; jobs that ran when it was taken are lost. ``identities`` open
-    encrypted archives. Raises ``Refused`` when there is a catalogue already, ``KeyMissing``, or ``StorageError`` when
-    nothing there is one; the installation is empty then as before.
+    encrypted archives. Raises ``Refused`` when there is a catalogue already, or without ``accept_key`` when the
+    encryption key here opens none of its secrets, ``KeyMissing``, or ``StorageError`` when nothing there is one; the
+    installation is empty then as before. What fails once the catalogue is back is in ``stopped``.
     """
     require_empty()
     with offered(identities):
         backend = EncryptedStorage(address.storage())
-        key, manifest = _brought_back(backend, progress)
+        key, manifest = _brought_back(backend, progress, accept_key=accept_key)
         progress.phase(Text("Bringing the catalogue up to date"))
         call_command("migrate", interactive=False, verbosity=0)
         _end_what_ran()
         found = Recovered(key=key, manifest=manifest, storage=taken_over(address, actor=audit.from_shell()))
-        found.adopted, found.unknown = adopt.adopt_all(found.storage, actor=audit.from_shell(), progress=progress)
+        _adopt_newer(found, progress)
         found.locked = list(_locked())
     audit.record(audit.from_shell(), "catalogue.recover", found.storage, key=key, adopted=len(found.adopted))
     own.refresh_copy()
@@ -80,7 +92,14 @@ def require_empty() -> None:
         )
 
 
-def _brought_back(backend: EncryptedStorage, progress: Progress) -> tuple[str, Manifest]:
+def _adopt_newer(found: Recovered, progress: Progress) -> None:
+    try:
+        found.adopted, found.unknown = adopt.adopt_all(found.storage, actor=audit.from_shell(), progress=progress)
+    except DbadminError as error:
+        found.stopped = error
+
+
+def _brought_back(backend: EncryptedStorage, progress: Progress, *, accept_key: bool) -> tuple[str, Manifest]:
     """Try the newest first; what is damaged is said and passed over."""
     first: DbadminError | None = None
     for key in _candidates(backend, progress):
@@ -89,6 +108,8 @@ def _brought_back(backend: EncryptedStorage, progress: Progress) -> tuple[str, M
             _require_same_kind(manifest)
             with spool() as folder:
                 unpack(backend, key, manifest, folder, progress)
+                if not accept_key:
+                    _require_encryption_key(manifest, folder, progress)
                 _restore(manifest, folder, progress)
             return key, manifest
         except KeyMissing:
@@ -119,6 +140,36 @@ def _require_same_kind(manifest: Manifest) -> None:
         )  # fmt: skip
 
 
+def _require_encryption_key(manifest: Manifest, folder: Path, progress: Progress) -> None:
+    """Look before anything is put in place; a few secrets of a key that was lost before are no matter."""
+    path = get_engine(manifest.engine).export_sql(
+        spool=folder, client_version=manifest.client_version, progress=progress
+    )
+    assert path is not None
+    tokens = list(_tokens(path))
+    path.unlink()
+    if tokens and not any(_opens(token) for token in tokens):
+        raise Refused(
+            Text("The secrets in the catalogue were stored with another encryption key than is here."),
+            Text("Set DBADMIN_ENCRYPTION_KEY to the former key, which the Recovery Kit has, and repeat this; nothing "
+                 "was changed. Where that key is lost, add --accept-key and enter the passwords again afterwards."),
+        )  # fmt: skip
+
+
+def _tokens(path: Path) -> Iterator[str]:
+    with path.open("rb") as file:
+        for line in file:
+            yield from (found.decode() for found in TOKEN.findall(line))
+
+
+def _opens(token: str) -> bool:
+    try:
+        decrypt(token)
+    except ValidationFailed:
+        return False
+    return True
+
+
 def _restore(manifest: Manifest, folder: Path, progress: Progress) -> None:
     engine = get_engine(manifest.engine)
     if connection.vendor == "sqlite":
@@ -136,19 +187,19 @@ def _restore_file(engine: Engine, manifest: Manifest, folder: Path, progress: Pr
     copied_catalogue().parent.mkdir(parents=True, mode=0o700, exist_ok=True)
     beside = SQLiteConnection(copied_catalogue().with_name("recovered.sqlite3"))
     engine.discard(beside)
-    engine.restore(
-        beside, spool=folder, scope=FULL, origin={}, client_version=manifest.client_version,
-        options=RestoreOptions(), progress=progress,
-    )  # fmt: skip
-    differences = manifest.facts.differences(engine.facts(beside, progress=progress))
-    if differences:
+    try:
+        engine.restore(
+            beside, spool=folder, scope=FULL, origin={}, client_version=manifest.client_version,
+            options=RestoreOptions(), progress=progress,
+        )  # fmt: skip
+        if differences := manifest.facts.differences(engine.facts(beside, progress=progress)):
+            raise StorageError(differences[0].as_text(), Text("The recovered catalogue is not what was backed up."))
+        connections.close_all()
+        for suffix in SIDECARS:
+            sidecar(target, suffix).unlink(missing_ok=True)
+        own.put(beside.path, target)
+    finally:
         engine.discard(beside)
-        raise StorageError(differences[0].as_text(), Text("The recovered catalogue is not what was backed up."))
-    connections.close_all()
-    for suffix in SIDECARS:
-        sidecar(target, suffix).unlink(missing_ok=True)
-    own.put(beside.path, target)
-    engine.discard(beside)
 
 
 def _end_what_ran() -> None:

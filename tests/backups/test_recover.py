@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import psycopg
 import pytest
+from cryptography.fernet import Fernet
 from django.conf import settings
 
+from dbadmin.engines.postgresql.cluster import Cluster
 from tests.sqlite_file import make_sqlite_file
+from tests.storages.servers import S3Server
+from tests.storages.servers import s3_server as s3_server
 
 SCRIPT = """
 import django; django.setup()
@@ -46,11 +53,11 @@ def run(home: Path, *argv: str, **extra: str) -> subprocess.CompletedProcess[str
     )
 
 
-def lost(tmp_path: Path, more: str = "") -> tuple[Path, str]:
+def lost(tmp_path: Path, more: str = "", **extra: str) -> tuple[Path, str]:
     """Make a dashboard with backups in another place, and lose its machine; return the place and the key."""
     home, away = tmp_path / "home", tmp_path / "away"
     shop = make_sqlite_file(tmp_path / "shop.db", rows=30)
-    made = run(home, "-c", SCRIPT.format(away=str(away), shop=str(shop), more=more.format(home=home)))
+    made = run(home, "-c", SCRIPT.format(away=str(away), shop=str(shop), more=more.format(home=home)), **extra)
     assert made.returncode == 0, made.stderr
     key = (home / "encryption_key").read_text()
     shutil.rmtree(home)
@@ -88,8 +95,21 @@ def test_everything_is_back_and_can_be_restored(tmp_path: Path) -> None:
 
 def test_without_the_former_key_it_is_said_what_has_to_be_entered_again(tmp_path: Path) -> None:
     away, _key = lost(tmp_path)
-    code, said = recovered(tmp_path / "new", away)
+    code, said = recovered(tmp_path / "new", away, "--accept-key")
     assert (code, said["results"][0]["locked"]) == (1, ["Shop"])
+
+
+@pytest.mark.parametrize("wrong", [{}, {"DBADMIN_ENCRYPTION_KEY": Fernet.generate_key().decode()}])
+def test_another_encryption_key_is_found_out_before_anything_is_there(tmp_path: Path, wrong: dict[str, str]) -> None:
+    away, key = lost(tmp_path)
+    home = tmp_path / "new"
+    code, said = recovered(home, away, **wrong)
+    assert (code, said["error"]["class"]) == (5, "Refused")
+    assert "another encryption key" in said["error"]["message"]
+    with sqlite3.connect(home / "catalogue.sqlite3") as catalogue:
+        assert catalogue.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    assert not [path for path in home.rglob("*") if path.name.startswith("recovered")]
+    assert recovered(home, away, DBADMIN_ENCRYPTION_KEY=key)[0] == 0
 
 
 ENCRYPTED = """
@@ -148,6 +168,75 @@ def test_the_key_file_alone_is_enough_where_the_former_encryption_key_is_lost(tm
     kept_here = ENCRYPTED.replace("{home!r}", repr(str(tmp_path / "home"))) + "kit = EncryptionKey.objects.get()\n"
     away, _key = lost(tmp_path, f"{kept_here}kit.identity = identity; kit.save()\n")
     (tmp_path / "key.txt").chmod(0o600)
-    code, said = recovered(tmp_path / "new", away, "--key-file", str(tmp_path / "key.txt"))
+    code, said = recovered(tmp_path / "new", away, "--key-file", str(tmp_path / "key.txt"), "--accept-key")
     (result,) = said["results"]
     assert (code, result["not_adopted"], sorted(result["locked"])) == (1, [], ["Shop", "kit"])
+
+
+def test_in_postgresql_too_another_encryption_key_is_found_out_before(tmp_path: Path, server: Cluster) -> None:
+    programs = {"DBADMIN_POSTGRESQL_BIN": str(server.bin_folder)}
+    away, _key = lost(tmp_path, DATABASE_URL=catalogue_url(server, "recover_lost"), **programs)
+    code, said = recovered(tmp_path / "new", away, DATABASE_URL=catalogue_url(server, "recover_new"), **programs)
+    assert (code, said["error"]["class"]) == (5, "Refused"), said
+    assert "another encryption key" in said["error"]["message"]
+    with psycopg.connect(**server.connection("recover_new").parameters()) as session:
+        assert session.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
+
+
+def catalogue_url(server: Cluster, name: str) -> str:
+    place = server.connection("postgres")
+    with psycopg.connect(**place.parameters(), autocommit=True) as session:
+        session.execute(f"CREATE DATABASE {name}")
+    login = f"{place.user}:{quote(place.password, safe='')}"
+    return f"postgresql://{login}@:{place.port}/{place.host}/{name}"
+
+
+IN_A_BUCKET = """
+from dbadmin.crypto import encrypt
+storage = Storage(name="Bucket", kind="s3", settings={settings!r}); storage.secrets = {secrets!r}; storage.save()
+former = dict(settings={settings!r} | {former!r}, encrypted_secrets=encrypt('{{"secret_access_key": "old"}}'))
+Storage.objects.filter(pk=storage.pk).update(**former)
+"""
+
+
+def lost_in_a_bucket(tmp_path: Path, server: S3Server, **former: str) -> tuple[str, dict[str, str]]:
+    """Lose a dashboard whose storage had other keys before; return the address, and the variables that open it."""
+    settings = server.settings(tmp_path.name)
+    more = IN_A_BUCKET.format(settings=settings, secrets=server.secrets, former={"access_key_id": "old", **former})
+    _away, key = lost(tmp_path, more.replace("{", "{{").replace("}", "}}"))
+    variables = {
+        "AWS_ACCESS_KEY_ID": settings["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": server.secrets["secret_access_key"],
+        "DBADMIN_ENCRYPTION_KEY": key,
+    }
+    return f"s3://{settings['bucket']}/{tmp_path.name}?endpoint={settings['endpoint']}", variables
+
+
+def test_secrets_that_were_changed_meanwhile_are_stored(tmp_path: Path, s3_server: S3Server) -> None:
+    address, variables = lost_in_a_bucket(tmp_path, s3_server)
+    home = tmp_path / "new"
+    code, said = recovered(home, address, **variables)
+    assert code == 0, said
+    assert (code, len(said["results"][0]["adopted"])) == (0, 2), said
+    question = (
+        "[(each.name, each.settings['access_key_id'], each.secrets) for each in Storage.objects.filter(kind='s3')]"
+    )
+    kept = [("Bucket", variables["AWS_ACCESS_KEY_ID"], s3_server.secrets)]
+    assert ask(home, question, DBADMIN_ENCRYPTION_KEY=variables["DBADMIN_ENCRYPTION_KEY"]) == str(kept)
+
+
+def test_what_fails_when_the_catalogue_is_back_is_said_as_such(tmp_path: Path, s3_server: S3Server) -> None:
+    address, variables = lost_in_a_bucket(tmp_path, s3_server, ca_certificate="/lost/with/the/machine.pem")
+    home = tmp_path / "new"
+    code, said = recovered(home, address, **variables)
+    (result,) = said["results"]
+    assert (code, "/lost/with/the/machine.pem" in result["stopped"], result["storage"]) == (3, True, "Bucket")
+    assert ask(home, "Backup.objects.count()") == "1"
+
+
+def test_the_sentence_names_what_to_run(tmp_path: Path, s3_server: S3Server) -> None:
+    address, variables = lost_in_a_bucket(tmp_path, s3_server, ca_certificate="/lost/with/the/machine.pem")
+    ended = run(tmp_path / "new", "manage.py", "recover", "--storage", address, **variables)
+    assert ended.returncode == 3
+    assert "The catalogue is back; what is newer could not be adopted: " in ended.stdout
+    assert "manage.py storages adopt Bucket" in ended.stdout

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from dbadmin.backups.recover import Recovered, recover
-from dbadmin.management.command import DONE, WARNING, Outcome, VerbCommand
+from dbadmin.management.command import DONE, UNKNOWN, WARNING, Outcome, VerbCommand
 from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
 from dbadmin.storages.addresses import EXAMPLES, read_uri
@@ -28,30 +29,37 @@ class Command(VerbCommand):
             "--storage", required=True, metavar="ADDRESS",
             help=f"{EXAMPLES}, or an absolute path; secrets come from the environment",
         )  # fmt: skip
+        parser.add_argument(
+            "--accept-key", action="store_true", help="the former encryption key is lost: stored secrets stay locked"
+        )
         add_key_file(parser)
 
     def do(self, options: dict[str, Any]) -> Outcome:
-        """Recover here; exit code 1 when something could not be adopted or decrypted."""
-        address = read_uri(options["storage"])
-        found = recover(address, identities=identities(options), progress=for_stream(sys.stderr))
+        """Recover here; exit code 1 when something could not be adopted or decrypted, 3 when nothing newer was seen."""
+        found = recover(
+            read_uri(options["storage"]),
+            identities=identities(options),
+            accept_key=options["accept_key"],
+            progress=for_stream(sys.stderr),
+        )
         result = {
             "catalogue": found.key,
             "taken_at": found.manifest.started_at,
             "storage": found.storage.name,
             "adopted": [backup.key for backup in found.adopted],
             "not_adopted": [{"key": key, "reason": str(error)} for key, error in found.unknown],
+            "stopped": str(found.stopped) if found.stopped else None,
             "locked": found.locked,
         }
-        return Outcome(
-            results=[result], lines=list(_lines(found)), exit_code=WARNING if found.unknown or found.locked else DONE
-        )
+        code = UNKNOWN if found.stopped else WARNING if found.unknown or found.locked else DONE
+        return Outcome(results=[result], lines=_lines(found), exit_code=code)
 
 
 def _lines(found: Recovered) -> list[str]:
     taken = found.manifest.started_at.isoformat(timespec="seconds")
     lines = [
         Text("The catalogue is that of {time}: {key}.", time=taken, key=found.key),
-        Text("{count} archives that are newer were adopted.", count=len(found.adopted)),
+        *_newer(found),
         *(Text("Not adopted: {key}. {reason}", key=key, reason=error.message) for key, error in found.unknown),
     ]
     if found.locked:
@@ -62,3 +70,12 @@ def _lines(found: Recovered) -> list[str]:
         ]  # fmt: skip
     lines += [Text("Start it: manage.py serve. Then verify the newest backups.")]
     return [str(line) for line in lines]
+
+
+def _newer(found: Recovered) -> list[Text]:
+    if found.stopped is None:
+        return [Text("{count} archives that are newer were adopted.", count=len(found.adopted))]
+    return [
+        Text("The catalogue is back; what is newer could not be adopted: {reason}", reason=found.stopped.told),
+        Text("When that is mended, run: manage.py storages adopt {name}", name=shlex.quote(found.storage.name)),
+    ]
