@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from dbadmin.backups.coming_back import removed, take_back
 from dbadmin.choices import EngineName, Environment, ScheduleKind, ScheduleTarget
 from dbadmin.engines.paths import sync
 from dbadmin.exceptions import Refused
@@ -32,17 +33,25 @@ def register() -> Database:
     if found is not None:
         return found
     application, _made = Application.objects.get_or_create(slug="dbadmin", defaults={"name": "dbadmin"})
-    row = Database.objects.create(
-        application=application,
-        name=str(Text("Catalogue of dbadmin")),
-        slug=SLUG,
-        engine=EngineName.SQLITE if connection.vendor == "sqlite" else EngineName.POSTGRESQL,
-        environment=Environment.PRODUCTION,
-        backup_age_hours=BACKUP_AGE_HOURS,
-        is_catalogue=True,
-    )
+    engine = EngineName.SQLITE if connection.vendor == "sqlite" else EngineName.POSTGRESQL
+    row = _adopted(engine) or Database(slug=SLUG, engine=engine)
+    row.application, row.name = application, str(Text("Catalogue of dbadmin"))
+    row.environment, row.backup_age_hours = Environment.PRODUCTION, BACKUP_AGE_HOURS
+    row.is_catalogue = True
+    row.save()
     _schedule(row)
     return row
+
+
+def _adopted(engine: EngineName) -> Database | None:
+    """Return the row that archives of a lost catalogue were adopted for; one of another kind makes room."""
+    found = removed(SLUG)
+    if found is not None and found.engine != engine:
+        Database.objects.filter(pk=found.pk).update(slug=f"{SLUG}-former")
+        return None
+    if found is not None:
+        take_back(found)
+    return found
 
 
 def refresh_copy() -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from dbadmin import audit
+from dbadmin.backups import own
 from dbadmin.backups.adopt import adopt
 from dbadmin.backups.take import take_backup
 from dbadmin.models import Application, AuditEvent, Backup, Copy, Database, Job, Restore, Storage
@@ -237,3 +239,14 @@ def test_what_is_wrong_on_the_web_changes_nothing(tmp_path: Path, backup: Backup
     assert "not an absolute path" in page
     posted(admin, tmp_path / "shop.db", slug="shop", new_application="a", backup_age_hours="many")
     assert list(Database.objects.values()) == before
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_archives_of_a_lost_catalogue_do_not_keep_the_new_one_from_being_registered(is_same: bool) -> None:
+    here = "sqlite" if connection.vendor == "sqlite" else "postgresql"
+    former = make_database(slug=own.SLUG, engine=here if is_same else "files", settings={}, removed_at=timezone.now())
+    row = own.register()
+    assert (row.slug, row.engine, row.is_catalogue, row.removed_at) == (own.SLUG, here, True, None)
+    former.refresh_from_db()
+    assert (row == former, former.slug) == (is_same, own.SLUG if is_same else "dbadmin-catalogue-former")
+    assert own.register() == row
