@@ -56,7 +56,10 @@ def read_uri(
     address with a secret in it is refused, because it would be seen in the list of processes.
     """
     known = os.environ if environment is None else environment
-    parts = urlsplit(f"file://{uri}" if uri.startswith("/") else uri)
+    try:
+        parts = urlsplit(f"file://{uri}" if uri.startswith("/") else uri)
+    except ValueError:  # a bracket that begins an address of IPv6 and does not end
+        raise _malformed() from None
     if parts.scheme not in SCHEMES or "@" in parts.netloc or parts.fragment:
         raise _malformed()
     kind = find_kind(SCHEMES[parts.scheme])

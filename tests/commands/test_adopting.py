@@ -129,7 +129,7 @@ def test_a_dump_in_a_bucket_is_imported(tmp_path: Path, bucket: Storage) -> None
     assert not Storage.objects.exists()
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/some/folder", "nowhere", "ftp://x/y.sql"])
+@pytest.mark.parametrize("uri", ["s3://bucket/some/folder", "nowhere", "ftp://x/y.sql", "s3://[x/a.sql"])
 def test_an_address_that_is_none_is_a_sentence(uri: str, bucket: Storage) -> None:
     code, results = run("restore", "run", "--uri", uri, "--to-new", "x", "--server", "y")
     assert code in (2, 4)
