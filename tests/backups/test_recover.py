@@ -173,14 +173,21 @@ def test_the_key_file_alone_is_enough_where_the_former_encryption_key_is_lost(tm
     assert (code, result["not_adopted"], sorted(result["locked"])) == (1, [], ["Shop", "kit"])
 
 
-def test_in_postgresql_too_another_encryption_key_is_found_out_before(tmp_path: Path, server: Cluster) -> None:
+def test_a_catalogue_in_postgresql_is_back_once_the_encryption_key_is_the_right_one(
+    tmp_path: Path, server: Cluster
+) -> None:
     programs = {"DBADMIN_POSTGRESQL_BIN": str(server.bin_folder)}
-    away, _key = lost(tmp_path, DATABASE_URL=catalogue_url(server, "recover_lost"), **programs)
-    code, said = recovered(tmp_path / "new", away, DATABASE_URL=catalogue_url(server, "recover_new"), **programs)
+    away, key = lost(tmp_path, DATABASE_URL=catalogue_url(server, "recover_lost"), **programs)
+    new = programs | {"DATABASE_URL": catalogue_url(server, "recover_new")}
+    code, said = recovered(tmp_path / "new", away, **new)
     assert (code, said["error"]["class"]) == (5, "Refused"), said
     assert "another encryption key" in said["error"]["message"]
     with psycopg.connect(**server.connection("recover_new").parameters()) as session:
         assert session.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
+    code, said = recovered(tmp_path / "new", away, DBADMIN_ENCRYPTION_KEY=key, **new)
+    assert (code, said["results"][0]["locked"]) == (0, []), said
+    asked = ask(tmp_path / "new", "Backup.objects.available().count(), Job.objects.get(host='elsewhere').state", **new)
+    assert asked == "3 lost"
 
 
 def catalogue_url(server: Cluster, name: str) -> str:

@@ -19,6 +19,7 @@ from dbadmin.engines.comparing import (
     compare_rows,
 )
 from dbadmin.engines.postgresql.content import LARGE_OBJECTS, content_of_large_objects, opened_rows
+from dbadmin.engines.postgresql.deparsed import casts_inside
 from dbadmin.engines.postgresql.dump import DUMP_FOLDER
 from dbadmin.engines.postgresql.inventory import qualified
 from dbadmin.engines.postgresql.toc import TABLE_DATA, Entry, read_toc
@@ -62,7 +63,7 @@ def definitions(entries: tuple[Entry, ...]) -> dict[tuple[str, str], str]:
             name = f"{entry.schema}.{entry.name}" if entry.schema else entry.name
             if entry.schema and entry.kind in RELATIONS:
                 name = qualified(entry.schema, entry.name)
-            found.setdefault((entry.kind.lower(), name), []).append(entry.definition.strip())
+            found.setdefault((entry.kind.lower(), name), []).append(casts_inside(entry.definition.strip()))
     return {key: "\n".join(sorted(several)) for key, several in found.items()}
 
 

@@ -2,7 +2,7 @@
 
 Owners and grants are left out: a copy may be restored without them. So is what servers of different versions write
 differently for the same thing: the names by which views qualify columns, NOT NULL as a constraint (18), types and
-functions that come with a range (14).
+functions that come with a range (14). So is what a restore makes them write differently, see ``deparsed``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from dbadmin.engines.postgresql.deparsed import casts_inside
 from dbadmin.engines.postgresql.sessions import Session
 
 # These hold queries that the server writes out again, in ways that differ between versions.
@@ -46,7 +47,7 @@ def schema_lines(session: Session) -> list[str]:
 def _lines(session: Session) -> Iterator[str]:
     for kind, query in _QUERIES:
         for row in session.execute(query):
-            line = " | ".join([kind, *("" if value is None else str(value) for value in row)])
+            line = casts_inside(" | ".join([kind, *("" if value is None else str(value) for value in row)]))
             deparsed = kind in DEPARSED or (kind == "function" and _SQL_BODY.search(line))
             yield _unqualified(line) if deparsed else line
 

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from dbadmin.engines.base import require_rows
 from dbadmin.engines.postgresql.connection import PostgreSQLConnection
+from dbadmin.engines.postgresql.deparsed import casts_inside
 from dbadmin.engines.postgresql.fingerprint import schema_fingerprint
 from dbadmin.engines.postgresql.inventory import Table, find_tables, qualified
 from dbadmin.engines.postgresql.sessions import Session, connect, sentences, words
@@ -201,7 +202,7 @@ def _same_columns(source: Session, target: Session, copy: Table, live: Table) ->
     found, held = (
         session.execute(_COLUMNS, (table.oid,)).fetchall() for session, table in ((target, live), (source, copy))
     )
-    definitions = ({name: kind for name, kind, _is_made in columns} for columns in (found, held))
+    definitions = ({name: casts_inside(kind) for name, kind, _is_made in columns} for columns in (found, held))
     require_same_columns(live.label, *definitions)
     return sql.SQL(", ").join(sql.Identifier(name) for name, _kind, is_made in held if not is_made)
 
