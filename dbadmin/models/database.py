@@ -161,8 +161,10 @@ def _own_connection() -> Any:
     own = settings.DATABASES["default"]
     if own["ENGINE"].endswith("sqlite3"):
         return SQLiteConnection(copied_catalogue())
-    place = {"host": own["HOST"], "port": own["PORT"], "user": own["USER"], "name": own["NAME"],
-             "sslmode": own.get("OPTIONS", {}).get("sslmode")}  # fmt: skip
+    # What stands behind the question mark of the URL, such as ?host=/run/postgresql, is an option.
+    options = own.get("OPTIONS", {})
+    place = {name: options.get(name) or own.get(name.upper()) for name in ("host", "port", "user", "sslmode")}
+    place["name"] = own["NAME"]
     return get_engine(EngineName.POSTGRESQL).connection(
         {name: value for name, value in place.items() if value}, own["PASSWORD"]
     )

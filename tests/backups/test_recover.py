@@ -195,7 +195,7 @@ def catalogue_url(server: Cluster, name: str) -> str:
     with psycopg.connect(**place.parameters(), autocommit=True) as session:
         session.execute(f"CREATE DATABASE {name}")
     login = f"{place.user}:{quote(place.password, safe='')}"
-    return f"postgresql://{login}@:{place.port}/{place.host}/{name}"
+    return f"postgresql://{login}@/{name}?host={place.host}&port={place.port}"
 
 
 IN_A_BUCKET = """
