@@ -205,7 +205,7 @@ def _judged(database: Any, storages: Sequence[Storage], now: datetime) -> Readin
 
 def _too_old(found: Readiness) -> Text:
     if found.rpo is None:
-        return Text("No full backup is known to be whole.")
+        return Text("There is no verified full backup.")
     return Text(
         "The newest backup is {hours} hours old; {limit} are allowed.",
         hours=round(found.rpo.total_seconds() / 3600, 1),

@@ -103,7 +103,7 @@ def _alone(place: StorageBackend, itself: int | None) -> Stage:
     except Refused as error:
         message, hint = error.message, error.hint
     milliseconds = (time.monotonic() - began) * 1000
-    return Stage(name=Text("alone there"), ok=not message, milliseconds=milliseconds, message=message, hint=hint)
+    return Stage(name=Text("own place"), ok=not message, milliseconds=milliseconds, message=message, hint=hint)
 
 
 def check(storage: Storage) -> StorageProbe:

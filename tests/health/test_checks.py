@@ -65,7 +65,7 @@ def test_the_newest_backup_ages(age_hours: float, verdict: Verdict) -> None:
 
 def test_without_any_backup_the_hint_is_to_make_one() -> None:
     result = ask("backup_freshness")
-    assert (result.verdict, str(result.hint)) == (Verdict.CRITICAL, "Back up now, or verify one that was adopted.")
+    assert (result.verdict, str(result.hint)) == (Verdict.CRITICAL, "Back up now.")
 
 
 def test_no_age_limit_is_skipped_and_not_green() -> None:

@@ -179,7 +179,7 @@ def test_hostile_names_are_text(viewer: Client) -> None:
 
 def test_a_disaster_page_names_the_next_step(operator: Client) -> None:
     make_database(name="Lost")
-    assert "No full backup is known to be whole." in text(operator, "/backups/readiness/")
+    assert "There is no verified full backup." in text(operator, "/backups/readiness/")
     backup = make_backup(database=Database.objects.get(), storage=make_storage(name="Here"))
     assert "a second storage is missing, in another place" in text(operator, "/backups/readiness/")
     second = make_storage(name="There")

@@ -18,8 +18,8 @@ def backup_freshness(seen: Observation) -> Result:
     if seen.newest_backup is None:
         return Result(
             verdict=Verdict.CRITICAL,
-            message=Text("No full backup is known to be whole."),
-            hint=Text("Back up now, or verify one that was adopted."),
+            message=Text("There is no verified full backup."),
+            hint=Text("Back up now."),
         )
     hours = (seen.now - seen.newest_backup).total_seconds() / 3600
     verdict = graded(hours, (limit, 2 * limit))
