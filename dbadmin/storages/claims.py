@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from dbadmin.exceptions import StorageError
@@ -45,43 +45,58 @@ class Place(Protocol):
 def sole_writer(place: Place, key: str) -> Iterator[None]:
     """Run the block while nobody else is giving an object the name ``key``; raises when the name is taken.
 
-    Each writer leaves a mark of its own, then looks. Of two at least the later one to look sees the other's mark and
-    steps back, so never both go on. The object is looked up after the marks: a writer that has gone has left it.
+    Each writer leaves a mark of its own, then looks. Of two at least the later one to look sees the other's mark, so
+    never both go on. The one whose mark sorts first keeps it and looks again, the others take theirs away until it has
+    gone: however slow the storage is, somebody gets on. The object is looked up after the marks: a writer that has
+    gone has left it.
     """
+    mark = f"{_stem(key)}{secrets.token_hex(8)}"
     patient_until = time.monotonic() + PATIENCE_SECONDS
     while True:
-        with _marked(place, key) as mark:
-            alone = _is_alone(place, mark)
-            if place.has(key):
-                raise taken(key)
-            if alone:
+        with _marked(place, mark, about=key):
+            if not (ahead := _ahead(place, key, mark, patient_until)):
                 yield
                 return
-        if time.monotonic() > patient_until:
-            raise StorageError(
-                Text("Somebody else is just storing “{key}”.", key=key),
-                Text("If that writer has died, the name is free again after an hour."),
-            )
-        time.sleep(random.uniform(0.05, 1.0))  # noqa: S311
+        while ahead & _marks(place, mark).keys():
+            _pause(key, patient_until)
 
 
 @contextlib.contextmanager
-def _marked(place: Place, key: str) -> Iterator[str]:
-    mark = f"{_stem(key)}{secrets.token_hex(8)}"
-    place.mark(mark, about=key)
+def _marked(place: Place, mark: str, *, about: str) -> Iterator[None]:
+    place.mark(mark, about=about)
     try:
-        yield mark
+        yield
     finally:
         # A mark that stays does no harm: the object is there or not, and after an hour nobody heeds the mark.
         with contextlib.suppress(StorageError):
             place.unmark(mark)
 
 
-def _is_alone(place: Place, mark: str) -> bool:
+def _ahead(place: Place, key: str, mark: str, patient_until: float) -> set[str]:
+    """Wait for the marks that sort behind ours to go; return those before it, none when we are alone."""
+    while True:
+        found = _marks(place, mark)
+        if place.has(key):
+            raise taken(key)
+        mine = found.pop(mark, None)
+        others = {name for name, modified in found.items() if mine is None or modified >= mine - STALE}
+        if mine is not None and (not others or min(others) < mark):
+            return {name for name in others if name < mark}
+        _pause(key, patient_until)
+
+
+def _marks(place: Place, mark: str) -> dict[str, datetime]:
     folder, _slash, _name = mark.rpartition("/")
-    found = {each.key: each.modified for each in place.marks(folder) if each.key.startswith(mark[:-16])}
-    mine = found.pop(mark, None)
-    return mine is not None and all(modified < mine - STALE for modified in found.values())
+    return {each.key: each.modified for each in place.marks(folder) if each.key.startswith(mark[:-16])}
+
+
+def _pause(key: str, patient_until: float) -> None:
+    if time.monotonic() > patient_until:
+        raise StorageError(
+            Text("Somebody else is just storing “{key}”.", key=key),
+            Text("If that writer has died, the name is free again after an hour."),
+        )
+    time.sleep(random.uniform(0.05, 1.0))  # noqa: S311
 
 
 def _stem(key: str) -> str:
