@@ -33,6 +33,7 @@ def require_apart(kind: str, described: Mapping[str, Any], key: str = "") -> Non
             Text("“{path}” belongs to dbadmin or to the kernel.", path=str(place)),
             Text("Choose a place outside dbadmin's home folder."),
         )
+    _require_not_around_home(place)
 
 
 def require_listed(kind: str, described: Mapping[str, Any]) -> None:
@@ -64,6 +65,16 @@ def _require_folder(folder: Path) -> None:
         )
     if not (any(real.is_relative_to(named) for named in _named()) or any(each in real.parents for each in _beside())):
         raise Refused(Text("From the web nothing is kept in “{folder}”.", folder=str(folder)), HINT)
+    _require_not_around_home(real)
+
+
+def _require_not_around_home(place: Path) -> None:
+    """The catalogue and its keys would be listed among the archives."""
+    if _real(Path(settings.HOME)).is_relative_to(place):
+        raise Refused(
+            Text("dbadmin's home folder is inside “{path}”.", path=str(place)),
+            Text("Choose a place outside dbadmin's home folder."),
+        )
 
 
 def _named() -> Iterator[Path]:

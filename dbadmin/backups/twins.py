@@ -1,4 +1,4 @@
-"""Registered storages that are the same place: two of them are one copy, and what one deletes, both lose."""
+"""Registered storages that share a place: two of them are one copy, and what one deletes, both lose."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dbadmin.exceptions import DbadminError, Refused, StorageError
 from dbadmin.models import Storage
 from dbadmin.storages.base import Storage as StorageBackend
-from dbadmin.storages.twins import seen_through
+from dbadmin.storages.twins import overlapping, seen_through
 from dbadmin.text import Text
 
 HINT = Text(
-    "Two storages in one place are one copy. Give one of them another folder, bucket or prefix, or remove it from the "
+    "What two storages share is one copy. Give one of them another folder, bucket or prefix, or remove it from the "
     "dashboard; its archives stay."
 )
 
@@ -23,32 +23,35 @@ def twin_of(place: StorageBackend, others: Iterable[Storage]) -> Storage | None:
 
 
 def pairs_among(storages: Sequence[Storage]) -> Iterator[tuple[Storage, Storage]]:
-    """Yield each storage with a later one that is the same place; those that cannot be written to are passed over."""
+    """Yield each storage with a later one that it shares a place with; what cannot be written to is passed over."""
     for number, storage in enumerate(storages, start=1):
         with contextlib.suppress(DbadminError):
-            if twin := twin_of(storage.backend(), storages[number:]):
-                yield storage, twin
+            if other := overlapping(storage.backend(), _opened(storages[number:])):
+                yield storage, other
 
 
 def require_alone(place: StorageBackend, *, itself: int | None = None) -> None:
-    """Refuse what another storage of the dashboard is already; whether it can be reached at all is its test's matter.
+    """Refuse what another storage is already, or lies in or around; whether it can be reached is its test's matter.
 
     ``itself``: the id of the storage that is to be there, where it has one.
     """
     others = [each for each in Storage.objects.registered().order_by("pk") if each.pk != itself]
     try:
-        twin = twin_of(place, others)
+        other = overlapping(place, _opened(others))
     except DbadminError:
         return
-    if twin is not None:
-        raise Refused(Text("This is the place of “{other}” already.", other=twin.name), HINT)
+    if other is not None:
+        raise Refused(Text("This is the place of “{other}” already, or one lies in the other.", other=other.name), HINT)
 
 
 def same_place(name: str, twin: Storage) -> StorageError:
-    """Say that two are one, and what to do."""
-    return StorageError(
-        Text("“{name}” and “{other}” are the same place; nothing was touched.", name=name, other=twin.name), HINT
+    """Say that two are one, or one in the other, and what to do."""
+    said = Text(
+        "“{name}” and “{other}” are the same place, or one lies in the other; nothing was touched.",
+        name=name,
+        other=twin.name,
     )
+    return StorageError(said, HINT)
 
 
 def _opened(others: Iterable[Storage]) -> Iterator[tuple[Storage, StorageBackend]]:

@@ -80,13 +80,16 @@ def test_the_daily_look_finds_two_names_of_one_place(backup: Backup, storage: St
     with pytest.raises(StorageError, match="are the same place"):
         reconcile(database=backup.database, progress=Silent())
     problems = [str(each.problem) for each in Storage.objects.order_by("name")]
-    assert problems == [f"“Alias” and “{storage.name}” are the same place; nothing was touched.", ""]
+    assert problems == [
+        f"“Alias” and “{storage.name}” are the same place, or one lies in the other; nothing was touched.",
+        "",
+    ]
 
 
 def test_the_test_of_a_storage_names_the_other(storage: Storage, alias: Storage) -> None:
     probe = check(alias)
     assert probe.failed is not None
-    assert str(probe.failed.message) == f"This is the place of “{storage.name}” already."
+    assert str(probe.failed.message) == f"This is the place of “{storage.name}” already, or one lies in the other."
     assert "one copy" in str(probe.failed.hint)
     assert not [path for path in Path(storage.settings["path"]).iterdir() if "probe" in path.name]
 
@@ -95,8 +98,21 @@ def test_it_is_not_registered_twice(storage: Storage, tmp_path: Path, admin: Cli
     Path(storage.settings["path"]).mkdir(exist_ok=True)
     (tmp_path / "again").symlink_to(storage.settings["path"])
     page = admin.post("/storages/add/?kind=local", {"name": "Again", "storage-path": str(tmp_path / "again")})
-    assert f"This is the place of “{storage.name}” already." in page.content.decode()
+    assert f"This is the place of “{storage.name}” already, or one lies in the other." in page.content.decode()
     assert Storage.objects.count() == 1
+
+
+def test_a_folder_in_it_is_not_registered_and_a_registered_one_is_named_daily(
+    backup: Backup, storage: Storage, admin: Client
+) -> None:
+    inside = Path(storage.settings["path"], "inside")
+    page = admin.post("/storages/add/?kind=local", {"name": "Inside", "storage-path": str(inside)})
+    assert f"This is the place of “{storage.name}” already, or one lies in the other." in page.content.decode()
+    assert (Storage.objects.count(), inside.exists()) == (1, False)
+    nested = make_storage(inside, name="Inside")
+    put(backup.database, nested, days=1)
+    with pytest.raises(StorageError, match="one lies in the other"):
+        reconcile(database=backup.database, progress=Silent())
 
 
 @pytest.mark.django_db
