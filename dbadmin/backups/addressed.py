@@ -78,7 +78,7 @@ def keep(storage: Storage, *, actor: audit.Actor) -> None:
         audit.record(actor, "storage.change", storage, kind=storage.kind, changed=["secrets"])
         return
     storage.name = _free_name()
-    storage.is_default = not Storage.objects.registered().filter(is_default=True).exists()
+    storage.is_default = Storage.is_first()
     storage.save()
     audit.record(actor, "storage.add", storage, kind=storage.kind)
 

@@ -42,7 +42,8 @@ TOKEN = re.compile(rb"gAAAAA[\w-]{64,}=*")
 class Recovered:
     """What came back. ``unknown``: keys that could not be adopted; ``locked``: secrets whose key is not here.
 
-    ``stopped``: why it is not known what is newer than the catalogue, which is back all the same.
+    ``stopped``: why it is not known what is newer than the catalogue, which is back all the same. ``away``: storages
+    whose folder stayed behind on another machine, or whose disk is not mounted.
     """
 
     key: str
@@ -52,6 +53,7 @@ class Recovered:
     unknown: list[tuple[str, DbadminError]] = field(default_factory=list)
     locked: list[str] = field(default_factory=list)
     stopped: DbadminError | None = None
+    away: list[Storage] = field(default_factory=list)
 
 
 def recover(
@@ -74,6 +76,7 @@ def recover(
         found = Recovered(key=key, manifest=manifest, storage=taken_over(address, actor=audit.from_shell()))
         _adopt_newer(found, progress)
         found.locked = list(_locked())
+    found.away = [storage for storage in Storage.objects.registered().order_by("name") if _is_away(storage)]
     audit.record(audit.from_shell(), "catalogue.recover", found.storage, key=key, adopted=len(found.adopted))
     own.refresh_copy()
     return found
@@ -90,6 +93,14 @@ def require_empty() -> None:
             Text("This installation has a catalogue already."),
             Text("Recover into an empty one: set DBADMIN_HOME to a new folder, or DATABASE_URL to an empty database."),
         )
+
+
+def _is_away(storage: Storage) -> bool:
+    try:
+        storage.require_folder()
+    except StorageError:
+        return True
+    return False
 
 
 def _adopt_newer(found: Recovered, progress: Progress) -> None:

@@ -131,6 +131,11 @@ class Storage(models.Model):
             cls.objects.get_or_create(is_default=True, defaults={"name": gettext("This machine"), "settings": place})
         return cls.objects.registered().filter(is_default=True).first()
 
+    @classmethod
+    def is_first(cls) -> bool:
+        """Say whether one that is registered now has to be the default, because there is none."""
+        return not cls.objects.registered().filter(is_default=True).exists()
+
     @property
     def secrets(self) -> dict[str, str]:
         """Passwords and tokens by the name of the setting; ``ValidationFailed`` when the key does not fit."""

@@ -163,6 +163,7 @@ def _saved(request: HttpRequest, details: DetailsForm, described: SettingsForm) 
     with transaction.atomic():
         storage: Storage = details.save(commit=False)
         storage.settings, storage.secrets = described.settings, described.secrets
+        storage.is_default = storage.is_default or (stored is None and Storage.is_first())
         storage.save()
         details.save_m2m()
         changed = sorted({*details.changed_data, *described.changed_data})

@@ -33,12 +33,14 @@ from dbadmin.models import *
 from dbadmin.progress import Silent
 User.objects.create_superuser("boss", password="secret words of the boss")
 storage = Storage.objects.create(name="Away", settings={{"path": {away!r}}}, is_default=False)
+beside = []
 {more}
 app = Application.objects.create(name="Shop", slug="shop")
 shop = Database(application=app, name="Shop", slug="shop", engine="sqlite", settings={{"path": {shop!r}}})
 shop.password = "pw"; shop.save()
 own = Database.objects.get(is_catalogue=True)
-take = lambda database: take_backup(database=database, storages=[storage], scope="full", progress=Silent())
+take = lambda database: take_backup(
+    database=database, storages=[storage, *beside], scope="full", progress=Silent())
 take(shop)
 Job.objects.create(kind="backup", database=shop, state="running", worker="1/1", host="elsewhere")
 take(own)
@@ -91,6 +93,17 @@ def test_everything_is_back_and_can_be_restored(tmp_path: Path) -> None:
     back = run(home, "manage.py", "restore", "run", newest, "--to-new", restored.name, DBADMIN_ENCRYPTION_KEY=key)
     assert back.returncode == 0, back.stderr + back.stdout
     assert restored.exists()
+
+
+def test_a_storage_that_stayed_behind_is_named(tmp_path: Path) -> None:
+    beside = 'beside = [Storage.objects.create(name="Beside it", settings={{"path": "{home}/beside"}})]'
+    away, key = lost(tmp_path, more=beside)
+    new, command = tmp_path / "new", ("manage.py", "recover", "--storage", str(away))
+    ended = run(new, *command, DBADMIN_ENCRYPTION_KEY=key)
+    assert ended.returncode == 1, ended.stderr
+    assert f"The folder of “Beside it” is missing or empty here: {tmp_path}/home/beside." in ended.stdout
+    assert "manage.py storages edit 'Beside it' --set path=FOLDER" in ended.stdout
+    assert "Away" not in ended.stdout
 
 
 def test_without_the_former_key_it_is_said_what_has_to_be_entered_again(tmp_path: Path) -> None:

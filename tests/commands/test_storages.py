@@ -11,7 +11,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.utils import timezone
 
-from dbadmin.models import AuditEvent, Drill, EncryptionKey, Storage
+from dbadmin.backups import own
+from dbadmin.models import AuditEvent, Drill, EncryptionKey, Schedule, Storage
 from tests.factories import make_backup, make_copy, make_database, make_job, make_storage
 
 SECRET = "tr0ub4dor&3"
@@ -25,6 +26,13 @@ def run(*arguments: str) -> tuple[list[dict[str, Any]], int, str]:
     except SystemExit as leaving:
         code = int(leaving.code or 0)
     return json.loads(out.getvalue())["results"], code, out.getvalue()
+
+
+def test_the_first_storage_is_the_default_and_keeps_the_catalogue(db: None, tmp_path: Path) -> None:
+    said = [run("storages", "add", name, "--set", f"path={tmp_path / name}")[0][0] for name in ("First", "Second")]
+    assert [row["is_default"] for row in said] == [True, False]
+    own.register()
+    assert Schedule.objects.get().destinations.get().storage.name == "First"
 
 
 def test_a_storage_is_added_tested_made_default_and_removed(db: None, tmp_path: Path) -> None:

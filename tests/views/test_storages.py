@@ -98,6 +98,7 @@ def test_adding_a_folder(admin: Client) -> None:
     storage = Storage.objects.get()
     assert storage.settings == {"path": str(folder())}
     assert (storage.quota_bytes, storage.currency) == (2_684_354_560, "JPY")
+    assert storage.is_default
     assert AuditEvent.objects.filter(action="storage.add").exists()
 
 

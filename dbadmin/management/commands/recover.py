@@ -11,6 +11,7 @@ from dbadmin.backups.recover import Recovered, recover
 from dbadmin.management.command import DONE, UNKNOWN, WARNING, Outcome, VerbCommand
 from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
+from dbadmin.models import Storage
 from dbadmin.storages.addresses import EXAMPLES, read_uri
 from dbadmin.text import Text
 
@@ -35,7 +36,7 @@ class Command(VerbCommand):
         add_key_file(parser)
 
     def do(self, options: dict[str, Any]) -> Outcome:
-        """Recover here; exit code 1 when something could not be adopted or decrypted, 3 when nothing newer was seen."""
+        """Recover here; exit code 1 when something is lacking, 3 when nothing newer was seen."""
         found = recover(
             read_uri(options["storage"]),
             identities=identities(options),
@@ -50,8 +51,9 @@ class Command(VerbCommand):
             "not_adopted": [{"key": key, "reason": str(error)} for key, error in found.unknown],
             "stopped": str(found.stopped) if found.stopped else None,
             "locked": found.locked,
+            "away": [storage.name for storage in found.away],
         }
-        code = UNKNOWN if found.stopped else WARNING if found.unknown or found.locked else DONE
+        code = UNKNOWN if found.stopped else WARNING if found.unknown or found.locked or found.away else DONE
         return Outcome(results=[result], lines=_lines(found), exit_code=code)
 
 
@@ -68,8 +70,18 @@ def _lines(found: Recovered) -> list[str]:
             Text("Put the former key into the home folder (encryption_key) or DBADMIN_ENCRYPTION_KEY. Where it is "
                  "lost: manage.py worker --accept-key, then enter the passwords again."),
         ]  # fmt: skip
+    lines += [line for storage in found.away for line in _away(storage)]
     lines += [Text("Start it: manage.py serve. Then verify the newest backups.")]
     return [str(line) for line in lines]
+
+
+def _away(storage: Storage) -> list[Text]:
+    name, path = shlex.quote(storage.name), storage.settings["path"]
+    return [
+        Text("The folder of “{name}” is missing or empty here: {path}.", name=storage.name, path=path),
+        Text("Mount it. If its archives are elsewhere now: manage.py storages edit {name} --set path=FOLDER. "
+             "If they are lost, let another storage take its place and remove it from the dashboard.", name=name),
+    ]  # fmt: skip
 
 
 def _newer(found: Recovered) -> list[Text]:

@@ -69,7 +69,7 @@ class Command(AdoptingVerbs, VerbCommand):
     def do_add(self, options: dict[str, Any]) -> Outcome:
         """Register after its kind accepted the settings; reaching it is what ``test`` does."""
         kind = find_kind(options["kind"])
-        storage = Storage(name=options["name"], kind=kind.name, is_offsite=kind.offsite)
+        storage = Storage(name=options["name"], kind=kind.name, is_offsite=kind.offsite, is_default=Storage.is_first())
         return self._save(storage, options, action="storage.add")
 
     def add_edit(self, parser: ArgumentParser) -> None:
@@ -130,6 +130,8 @@ class Command(AdoptingVerbs, VerbCommand):
             changed = _changed(storage, options)
             audit.record(audit.from_shell(), action, storage, kind=storage.kind, changed=changed)
         said = [f"{storage}: saved."] + ([] if changed == ["nothing"] else [f"Next: storages test “{storage}”"])
+        if storage.is_default and action == "storage.add":
+            said.append("It is the first one: backups that name no storage go here.")
         return _outcome(storage, *said)
 
 
