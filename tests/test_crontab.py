@@ -94,9 +94,11 @@ def test_the_line_is_added_once_ticks_and_is_removed(manage: Manage, home: Path)
     assert line.startswith("* * * * * ")
     done = as_cron_runs_it(line)
     assert (done.returncode, done.stderr) == (0, "")
-    assert rows(home, "SELECT kind FROM dbadmin_job WHERE kind IN ('health', 'history') ORDER BY kind") == [
-        ("health",), ("history",),
+    of_both = "SELECT kind, slug FROM dbadmin_job j JOIN dbadmin_database d ON d.id = j.database_id ORDER BY slug, kind"
+    assert [row for row in rows(home, of_both) if row[0] in ("health", "history")] == [
+        ("health", "d"), ("history", "d"), ("health", "dbadmin-catalogue"), ("history", "dbadmin-catalogue"),
     ]  # fmt: skip
+    assert rows(home, "SELECT name FROM dbadmin_schedule") == [("Catalogue of dbadmin",)]
     manage("schedules", "uninstall")
     assert installed() == []
     assert len(list((home / "crontabs").iterdir())) == 3

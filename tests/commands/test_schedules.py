@@ -143,6 +143,7 @@ def test_pausing_resuming_and_removing_are_recorded(capsys: Capture) -> None:
     schedules(capsys, "enable", "night")
     schedule.refresh_from_db()
     assert (schedule.enabled, schedule.next_due_at is not None) == (True, True)
+    assert schedules(capsys, "remove")[0] == 4
     assert schedules(capsys, "remove", "night")[0] == 0
     actions = AuditEvent.objects.order_by("pk").values_list("action", flat=True)
     assert list(actions) == ["schedule.pause", "schedule.resume", "schedule.remove"]

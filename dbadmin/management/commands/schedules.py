@@ -9,6 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from dbadmin import audit, crontab
+from dbadmin.backups import own
+from dbadmin.backups.defaults import create_default_retentions
 from dbadmin.choices import RunState
 from dbadmin.exceptions import UsageError
 from dbadmin.jobs.schedules import save_schedule, unheard_label
@@ -118,10 +120,15 @@ class Command(VerbCommand):
 
     def add_remove(self, parser: ArgumentParser) -> None:
         """Add which."""
-        parser.add_argument("schedule", metavar="NAME|ID")
+        parser.add_argument("schedule", metavar="NAME|ID", nargs="?")
 
     def do_remove(self, options: dict[str, Any]) -> Outcome:
         """Remove it and its runs."""
+        if not options["schedule"]:
+            raise UsageError(
+                Text("Which schedule? None was named."),
+                Text("To take the line out of the crontab: manage.py schedules uninstall"),
+            )
         found = find_schedule(options["schedule"])
         row = schedule_row(found)
         with transaction.atomic():
@@ -159,8 +166,11 @@ class Command(VerbCommand):
         return Outcome(results=[schedule_row(each) for each in found], lines=schedule_lines(found))
 
     def do_install(self, options: dict[str, Any]) -> Outcome:
-        """Put the line in and read it back."""
+        """Put the line in and read it back; from now on the catalogue is backed up, too."""
         copy = crontab.install()
+        # an installation that is never served has a catalogue to lose as well
+        create_default_retentions()
+        own.register()
         audit.record(audit.from_shell(), "crontab.install", copy=str(copy))
         said = [str(Text("cron ticks every minute. What the crontab was before: {path}", path=str(copy)))]
         return _looked(crontab.status(), said, copy=str(copy))
