@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import environ
 
@@ -40,4 +41,11 @@ def catalogue(url: str, default: Path) -> dict[str, Any]:
     else:
         found["CONN_MAX_AGE"] = 60
         found["CONN_HEALTH_CHECKS"] = True
+        found["HOST"] = _socket_folder(url) or found.get("HOST", "")
     return found
+
+
+def _socket_folder(url: str) -> str:
+    """Return the folder of a socket that stands where a host does, as libpq reads it: ``%2Fvar%2Frun%2Fpostgresql``."""
+    host = unquote(urlsplit(url).netloc.rpartition("@")[2].partition(":")[0])
+    return host if host.startswith("/") else ""

@@ -208,6 +208,9 @@ def catalogue_url(server: Cluster, name: str) -> str:
     with psycopg.connect(**place.parameters(), autocommit=True) as session:
         session.execute(f"CREATE DATABASE {name}")
     login = f"{place.user}:{quote(place.password, safe='')}"
+    # both ways to name a socket's folder
+    if name.endswith("new"):
+        return f"postgresql://{login}@{quote(place.host, safe='')}:{place.port}/{name}"
     return f"postgresql://{login}@/{name}?host={place.host}&port={place.port}"
 
 
