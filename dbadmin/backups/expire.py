@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +15,7 @@ from dbadmin import audit
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
 from dbadmin.backups.copies import HELD, settle
 from dbadmin.backups.judging import NOT_THERE, judge, read_now
-from dbadmin.backups.sparing import spare
+from dbadmin.backups.sparing import require_seen, spare
 from dbadmin.backups.twins import same_place, twin_of
 from dbadmin.choices import BackupState, CopyState
 from dbadmin.exceptions import DbadminError, StorageError, ValidationFailed
@@ -39,17 +40,31 @@ class Expired:
 def expire(*, database: Database, progress: Progress, job: Job | None = None, now: datetime | None = None) -> Expired:
     """Release what no retention keeps, and delete it; also what an earlier call had to leave.
 
-    May be called again at any time, also after a crash anywhere in it. ``StorageError`` when a storage could not be
-    asked, after the others were done: what was released there is not restorable any more, and is deleted next time.
+    Only where what is to stay was seen just now. May be called again at any time, also after a crash anywhere in it.
+    ``StorageError`` when a storage could not be asked or has lost what should stay, after the others were done: then
+    nothing is released there.
     """
     progress.phase(Text("Judging"), unit="items")
-    while _release(database, now or timezone.now(), job):
+    moment = now or timezone.now()
+    looking = _Deleting(progress)
+    seen = {storage.pk for storage in _seen(database, moment, looking)}
+    while _release(database, moment, job, only=seen):
         progress.check()
-    return finish(database=database, progress=progress)
+    done = finish(database=database, progress=progress, now=moment)
+    if looking.failures:
+        storage, error = looking.failures[0]
+        raise StorageError(
+            Text("Nothing is released in “{storage}”. {reason}", storage=storage.name, reason=error.message), error.hint
+        )
+    return done
 
 
-def finish(*, database: Database, progress: Progress) -> Expired:
-    """Delete the files of everything that is released, and of nothing else; see ``expire`` for what may happen."""
+def finish(*, database: Database, progress: Progress, now: datetime | None = None) -> Expired:
+    """Delete the files of what is released, and of nothing else; what would stay now is taken back, see ``spare``.
+
+    ``StorageError`` when a storage could not be asked, after the others were done: what was released there is not
+    restorable any more, and is deleted next time.
+    """
     released = list(_released(database))
     progress.phase(Text("Deleting"), total=len(released), unit="items")
     reading = read_now(database)  # after the release was written: whoever begins to read now sees it
@@ -60,10 +75,10 @@ def finish(*, database: Database, progress: Progress) -> Expired:
         else:
             waiting.append(copy)
     deleting = _Deleting(progress)
-    answering = deleting.answering({copy.storage for copy in waiting})
+    answering = deleting.answering(waiting)
     waiting = [copy for copy in waiting if copy.storage in answering]
     try:
-        going = spare(database, waiting, progress)
+        going = spare(database, waiting, progress, now=now or timezone.now())
         released = [copy for copy in released if copy in going or copy not in waiting]
     except StorageError as error:
         deleting.failed(waiting[0].storage, error)
@@ -98,8 +113,10 @@ def let_go(copy: Copy, *, actor: audit.Actor, reason: Text, action: str = "backu
 
     Call it in a transaction that holds ``lock`` and has looked whether it may go, and then ``settle_after``.
     """
+    if copy.state != CopyState.STORED:
+        copy.verified_at = None  # so that nobody takes it for a good one again
     copy.state, copy.message, copy.retry_at = CopyState.EXPIRING, reason, None
-    copy.save(update_fields=["state", "message", "retry_at"])
+    copy.save(update_fields=["state", "message", "retry_at", "verified_at"])
     audit.record(actor, action, copy.backup, reason=str(reason), storage=copy.storage.name, size=copy.size)
 
 
@@ -128,13 +145,28 @@ def lock(database: Database) -> None:
     list(backups.select_for_update().values_list("pk", flat=True))
 
 
+def _seen(database: Database, now: datetime, looking: _Deleting) -> list[Storage]:
+    """Look for what is to stay before anything is written down: what is released cannot be restored any more."""
+    going = [judged.copy for judged in judge(database, now=now).going]
+    answering = looking.answering(going)
+    try:
+        require_seen(database, {copy.backup.scope for copy in going})
+    except StorageError as error:
+        looking.failed(going[0].storage, error)
+        return []
+    return answering
+
+
 @transaction.atomic
-def _release(database: Database, now: datetime, job: Job | None) -> int:
-    """Decide on what is there now and write it down, so many at once; a pin or a proof comes before or after it."""
+def _release(database: Database, now: datetime, job: Job | None, *, only: Collection[int]) -> int:
+    """Decide on what is there now and write it down, so many at once; a pin or a proof comes before or after it.
+
+    ``only``: the storages in which something may be released.
+    """
     if job is not None:
         job.require_held()
     lock(database)
-    going = judge(database, now=now).going[:AT_ONCE]
+    going = [judged for judged in judge(database, now=now).going if judged.copy.storage_id in only][:AT_ONCE]
     for judged in going:
         let_go(judged.copy, actor=audit.from_job(job), reason=judged.reasons[0])
     for backup, reason in {judged.copy.backup: judged.reasons[0] for judged in going}.items():
@@ -158,13 +190,15 @@ class _Deleting:
         self.freed = 0
         self.failures: list[tuple[Storage, DbadminError]] = []
 
-    def answering(self, storages: Iterable[Storage]) -> list[Storage]:
-        """Return the storages that show what should be there, and there alone; from the others nothing is deleted."""
-        found = []
-        for storage in sorted(storages, key=lambda each: each.pk):
+    def answering(self, copies: Iterable[Copy]) -> list[Storage]:
+        """Return their storages that show what should be there, and there alone; the others are left alone."""
+        found, backups = [], defaultdict[Storage, set[int]](set)
+        for copy in copies:
+            backups[copy.storage].add(copy.backup_id)
+        for storage in sorted(backups, key=lambda each: each.pk):
             try:
                 _require_there(storage, storage.backend())
-                _require_apart(storage)
+                _require_apart(storage, backups[storage])
             except (StorageError, ValidationFailed) as error:
                 self.failed(storage, error)
             else:
@@ -211,14 +245,13 @@ def _require_there(storage: Storage, backend: StorageBackend) -> None:
     if keys and not any(backend.stat(f"{key}/{MANIFEST_NAME}") for key in keys):
         raise StorageError(
             Text("“{storage}” has none of the archives that should be there.", storage=storage.name),
-            Text("Is its disk mounted, is it the right bucket? What is released there is deleted when it is back."),
+            Text("Is its disk mounted, is it the right bucket? What has to go there goes when it is back."),
         )
 
 
-def _require_apart(storage: Storage) -> None:
+def _require_apart(storage: Storage, backups: Collection[int]) -> None:
     """What is deleted here must not be what another storage is to keep; asked of those that have copies of the same."""
-    released = Copy.objects.filter(storage=storage, state=CopyState.EXPIRING).values("backup")
-    held = Copy.objects.filter(backup__in=released, state__in=HELD).exclude(state=CopyState.EXPIRING)
+    held = Copy.objects.filter(backup__in=backups, state__in=HELD).exclude(state=CopyState.EXPIRING)
     others = Storage.objects.registered().filter(pk__in=held.values("storage")).exclude(pk=storage.pk)
     if twin := twin_of(storage.backend(), others):
         raise same_place(storage.name, twin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -88,11 +88,25 @@ def judge(
     items = [_item(row, reading) for row in rows]
     storages = Storage.objects.select_related("retention").in_bulk({item.storage for item in items})
     found = _retentions({item.group for item in items}, storages, proposed=retention, everywhere=everywhere)
-    policies = {group: policy_of(row) if row else None for group, row in found.items()}
-    decisions = decide(items, policies, now=now, failing=_failing(database, found))
+    decisions = _decided(items, found, database, now)
     copies = whole if backup is None else list(_whole(_of(database).filter(backup=backup, storage__in=storages)))
     _complete(copies, database, storages)
     return Judgement(database=database, copies=tuple(_judged(copies, found, decisions)))
+
+
+def wanted_after_all(database: Database, released: Collection[int], *, now: datetime) -> set[int]:
+    """Return which of these copies, released earlier, would stay if it were decided now, as if they were still there.
+
+    A copy whose ``verified_at`` was taken from it when it was released was no good; a job that reads one is no reason.
+    """
+    again = Copy.objects.filter(backup__database=database, state=CopyState.EXPIRING, storage__removed_at=None)
+    rows = [row for row in again.order_by().values_list(*FACTS) if row[0] in released]
+    items = [replace(_item(row, set()), good=row[2] is not None, read=True) for row in rows]
+    items += [_item(row, set()) for row in _of(database).values_list(*FACTS)]
+    storages = Storage.objects.select_related("retention").in_bulk({item.storage for item in items})
+    found = _retentions({item.group for item in items}, storages, proposed=None, everywhere=False)
+    decisions = _decided(items, found, database, now)
+    return {decision.item.id for decision in decisions if decision.keep and decision.item.id in released}
 
 
 def policy_of(retention: Retention) -> Policy:
@@ -105,6 +119,13 @@ def concerned(retention: Retention) -> QuerySet[Database]:
     by_schedule = Q(backup__schedule__destinations__in=Destination.objects.filter(retention=retention))
     copies = Copy.objects.filter(by_schedule | Q(storage__retention=retention)).exclude(state=CopyState.DELETED)
     return Database.objects.registered().filter(pk__in=copies.values("backup__database"))
+
+
+def _decided(
+    items: Iterable[Item], found: Mapping[Group, Retention | None], database: Database, now: datetime
+) -> list[Decision]:
+    policies = {group: policy_of(row) if row else None for group, row in found.items()}
+    return decide(items, policies, now=now, failing=_failing(database, found, now))
 
 
 def read_now(database: Database) -> set[int]:
@@ -189,17 +210,21 @@ def _is_same(row: Retention | None, proposed: Retention) -> bool:
 # Failing: newer runs of a group that did not succeed
 
 
-def _failing(database: Database, groups: Collection[Group]) -> dict[Group, Text]:
-    sentences = _failing_schedules(database, {schedule for _storage, schedule, _scope in groups if schedule})
+def _failing(database: Database, groups: Collection[Group], now: datetime) -> dict[Group, Text]:
+    sentences = _failing_schedules(database, {schedule for _storage, schedule, _scope in groups if schedule}, now)
     if by_hand := _failing_by_hand(database):
         sentences[None] = by_hand
     return {group: sentences[group[1]] for group in groups if group[1] in sentences}
 
 
-def _failing_schedules(database: Database, ids: Iterable[int]) -> dict[int | None, Text]:
+def _failing_schedules(database: Database, ids: Iterable[int], now: datetime) -> dict[int | None, Text]:
     settled = Q(state__in=(RunState.SUCCEEDED, RunState.FAILED, RunState.MISSED))
-    tried = Q(state__in=(RunState.WAITING, RunState.ACTIVE), attempt__gt=1)
-    runs = ScheduleRun.objects.filter(settled | tried, schedule=OuterRef("pk"), database=database).order_by("-due_at")
+    tried = Q(attempt__gt=1) | Q(retry_at__isnull=False) | Q(job__attempt__gt=1) | Q(job__state__in=BROKEN)
+    again = Q(tried, state__in=(RunState.WAITING, RunState.ACTIVE))
+    # A schedule that is for something else since has runs that say nothing of its backups.
+    backing_up = Q(job=None) | Q(job__kind=JobKind.BACKUP)
+    runs = ScheduleRun.objects.filter(settled | again, backing_up, due_at__lte=now, database=database)
+    runs = runs.filter(schedule=OuterRef("pk")).order_by("-due_at")
     schedules = Schedule.objects.filter(pk__in=list(ids)).annotate(
         newest=Subquery(runs.values("state")[:1]), due=Subquery(runs.values("due_at")[:1])
     )

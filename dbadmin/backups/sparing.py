@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+
 from django.db import transaction
 
 from dbadmin import audit
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
 from dbadmin.backups.copies import settle
+from dbadmin.backups.judging import Judged, wanted_after_all
 from dbadmin.choices import BackupState, CopyState
 from dbadmin.exceptions import DbadminError, StorageError
 from dbadmin.models import Backup, Copy, Database
@@ -19,22 +23,44 @@ def by_hand(reason: str) -> Text:
     return Text("Deleted by hand: {reason}", reason=reason)
 
 
-def spare(database: Database, released: list[Copy], progress: Progress) -> list[Copy]:
+def spare(database: Database, released: list[Copy], progress: Progress, *, now: datetime) -> list[Copy]:
     """Return those of ``released`` that may be deleted now.
 
-    Of each scope a newer backup that was read whole has to be in one of its storages, seen just now. Where the
-    catalogue has none any more, the newest released one that is still complete is taken back. Raises ``StorageError``
-    when what has to be there cannot be seen: then nothing goes.
+    Of each scope a backup that stays has to be in one of its storages, seen just now; ``StorageError`` when it is not:
+    then nothing goes. What would stay if it were decided now is taken back, if it is still complete.
     """
-    spared: set[int] = set()
-    for scope in {copy.backup.scope for copy in released if not _is_by_hand(copy)}:
-        going = [copy for copy in released if copy.backup.scope == scope and not _is_by_hand(copy)]
-        newest = _newest_good(database, scope)
-        if newest is not None:
-            _require_seen(newest)
-        newer = [copy for copy in going if newest is None or copy.backup.started_at > newest.started_at]
-        spared |= _taken_back(newer, progress)
+    by_rule = {copy.pk: copy for copy in released if not _is_by_hand(copy)}
+    require_seen(database, {copy.backup.scope for copy in by_rule.values()})
+    spared, possible = set[int](), set(by_rule)
+    while wanted := wanted_after_all(database, possible, now=now):
+        broken = {pk for pk in wanted if not _is_complete(by_rule[pk])}
+        if not broken:
+            _take_back([by_rule[pk] for pk in sorted(wanted)], progress)
+            spared = wanted
+            break
+        possible -= broken
     return [copy for copy in released if copy.pk not in spared]
+
+
+def pending(database: Database, *, now: datetime) -> list[Judged]:
+    """Say of what is released and not yet deleted whether it goes, or would be taken back; no storage is asked."""
+    released = Copy.objects.filter(backup__database=database, state=CopyState.EXPIRING, storage__removed_at=None)
+    copies = list(released.select_related("storage", "backup__schedule", "backup__database").order_by("-backup", "pk"))
+    by_rule = {copy.pk for copy in copies if not _is_by_hand(copy)}
+    wanted = wanted_after_all(database, by_rule, now=now) if by_rule else set()
+    return [_told(copy, stays=copy.pk in wanted) for copy in copies]
+
+
+def _told(copy: Copy, *, stays: bool) -> Judged:
+    back = Text("It was released; what should have stayed in its place is lost, so it is taken back if it is whole.")
+    return Judged(copy=copy, keep=stays, reasons=(back if stays else copy.message,), retention=None)
+
+
+def require_seen(database: Database, scopes: Iterable[str]) -> None:
+    """Raise ``StorageError`` unless the newest good backup of each scope that has one is in one of its storages."""
+    for scope in scopes:
+        if newest := _newest_good(database, scope):
+            _require_complete(newest)
 
 
 def _is_by_hand(copy: Copy) -> bool:
@@ -46,7 +72,7 @@ def _newest_good(database: Database, scope: str) -> Backup | None:
     return good.defer("facts", "origin").order_by("-started_at").first()
 
 
-def _require_seen(backup: Backup) -> None:
+def _require_complete(backup: Backup) -> None:
     """The storage may have lost it since somebody looked; one of its copies is enough."""
     stored = Copy.objects.filter(backup=backup, state=CopyState.STORED).select_related("storage", "backup")
     first: DbadminError | None = None
@@ -63,22 +89,19 @@ def _require_seen(backup: Backup) -> None:
     )  # fmt: skip
 
 
-def _taken_back(copies: list[Copy], progress: Progress) -> set[int]:
-    """Take back all copies of the newest backup of these that is still complete somewhere."""
+def _take_back(copies: list[Copy], progress: Progress) -> None:
+    """Backup by backup, the newest first."""
     for backup in sorted({copy.backup for copy in copies}, key=lambda each: each.started_at, reverse=True):
-        complete = [copy for copy in copies if copy.backup == backup and _is_complete(copy)]
-        if complete and _take_back(backup, complete):
+        if _stays(backup, [copy.pk for copy in copies if copy.backup == backup]):
             line = Text("{key} is taken back: what should have stayed in its place is lost.", key=backup.key)
             progress.log(line, level="warning")
-            return {copy.pk for copy in complete}
-    return set()
 
 
 @transaction.atomic
-def _take_back(backup: Backup, copies: list[Copy]) -> bool:
+def _stays(backup: Backup, ids: list[int]) -> bool:
     """Every byte is read only when it is verified; until then it is better than nothing."""
     row = Backup.objects.select_for_update().get(pk=backup.pk)
-    waiting = Copy.objects.filter(pk__in=[copy.pk for copy in copies], state=CopyState.EXPIRING)
+    waiting = Copy.objects.filter(pk__in=ids, state=CopyState.EXPIRING)
     if not waiting.update(state=CopyState.STORED, message=Text(""), verified_at=None, deleted_at=None):
         return False
     Backup.objects.filter(pk=row.pk).update(state=BackupState.AVAILABLE)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.backups import expire, pins
 from dbadmin.backups.judging import Judged, preview
+from dbadmin.backups.sparing import pending
 from dbadmin.choices import BackupState, JobKind, JobState
 from dbadmin.exceptions import Refused
 from dbadmin.jobs.foreground import work_on
@@ -43,7 +44,9 @@ class KeepingVerbs:
         """Apply retention here, or only judge."""
         databases = [find_database(options["database"])] if options["database"] else list(expire.in_need())
         if options["dry_run"]:
-            judged = [copy for judgement in preview(databases, now=timezone.now()) for copy in judgement.copies]
+            now = timezone.now()
+            judged = [copy for judgement in preview(databases, now=now) for copy in judgement.copies]
+            judged += [copy for database in databases for copy in pending(database, now=now)]
             return Outcome(results=[_judged_row(copy) for copy in judged], lines=_judged_lines(judged))
         return _worked(JobKind.EXPIRE, databases)
 

@@ -6,11 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.backups import expire as expiring
 from dbadmin.backups.expire import finish
+from dbadmin.backups.judging import judge
 from dbadmin.backups.pins import delete_backup
+from dbadmin.backups.reconcile import reconcile
 from dbadmin.choices import BackupState, CopyState
 from dbadmin.exceptions import StorageError
 from dbadmin.models import AuditEvent, Backup, Copy, Database, Retention, Storage
@@ -25,34 +28,48 @@ from tests.backups.test_expire import two as two
 pytestmark = pytest.mark.django_db
 
 
-def released_while_away(database: Database, storage: Storage) -> Path:
-    """Decide while the storage does not answer; return its folder, which is back."""
-    folder = Path(storage.settings["path"])
-    away = folder.with_name("unmounted")
-    folder.rename(away)
-    folder.mkdir()
-    with pytest.raises(StorageError):
-        run(database)
-    folder.rmdir()
-    away.rename(folder)
-    return folder
-
-
 def test_what_was_released_is_taken_back_when_what_should_have_stayed_is_lost(
     backups: list[Backup], database: Database, storage: Storage
 ) -> None:
-    folder = released_while_away(database, storage)
+    expiring._release(database, timezone.now(), None, only=[storage.pk])
     for kept in backups[:2]:
-        shutil.rmtree(folder / kept.key)
+        shutil.rmtree(Path(storage.settings["path"]) / kept.key)
     with pytest.raises(StorageError, match="none of the archives that should be there"):
         run(database)  # nobody has looked since: the catalogue believes that they are
     Copy.objects.filter(backup__in=backups[:2]).update(state=CopyState.VANISHED)
     Backup.objects.filter(pk__in=[kept.pk for kept in backups[:2]]).update(state=BackupState.VANISHED)
-    assert run(database) == expiring.Expired(deleted=2, freed=2000, left=0)
-    assert [states(backup)[0] for backup in backups] == ["vanished"] * 2 + ["available"] + ["deleted"] * 2
-    assert there(backups[2], storage)
-    assert AuditEvent.objects.filter(action="backup.taken_back").count() == 1
+    assert run(database) == expiring.Expired(deleted=0, freed=0, left=0)
+    assert [states(backup)[0] for backup in backups] == ["vanished"] * 2 + ["available"] * 3
+    assert all(there(backup, storage) for backup in backups[2:])
+    assert AuditEvent.objects.filter(action="backup.taken_back").count() == 3
     assert run(database).deleted == 0
+
+
+def test_of_what_is_taken_back_the_newest_that_is_whole_stays(
+    backups: list[Backup], database: Database, storage: Storage
+) -> None:
+    """Half of the newest released one went already, and what should have stayed was deleted by somebody."""
+    expiring._release(database, timezone.now(), None, only=[storage.pk])
+    for kept in backups[:2]:
+        delete_backup(kept, actor=audit.SYSTEM, reason="wrong data", confirmed="shop")
+    (Path(storage.settings["path"]) / backups[2].key / "manifest.json").unlink()
+    run(database)
+    assert [states(backup)[0] for backup in backups] == ["deleted"] * 3 + ["available"] * 2
+    assert [bool(there(backup, storage)) for backup in backups] == [False] * 3 + [True] * 2
+
+
+def test_nothing_is_released_when_the_newest_is_lost(
+    backups: list[Backup], database: Database, storage: Storage
+) -> None:
+    """What is released can neither be restored nor pinned: it is looked before."""
+    shutil.rmtree(Path(storage.settings["path"]) / backups[0].key)
+    with pytest.raises(StorageError, match="was not found where it should be; nothing older is deleted"):
+        run(database)
+    assert [states(backup) for backup in backups] == [("available", ["stored"])] * 5
+    reconcile(database=database, progress=Silent())
+    assert not judge(database, now=timezone.now()).going
+    assert run(database).deleted == 0
+    assert [states(backup)[0] for backup in backups] == ["vanished"] + ["available"] * 4
 
 
 def test_what_a_person_deleted_is_not_taken_back(database: Database, storage: Storage) -> None:

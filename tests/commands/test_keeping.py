@@ -7,6 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from dbadmin.backups.expire import _release
 from dbadmin.models import AuditEvent, Backup, Copy, Database, Job, Storage
 from tests.backups.stored import put, there
 from tests.commands.test_backup import run
@@ -45,6 +46,16 @@ def test_a_dry_run_tells_of_every_copy_why_and_deletes_nothing(backups: list[Bac
     output = StringIO()
     call_command("backup", "expire", "--dry-run", "--database", "shop", stdout=output)
     assert output.getvalue().splitlines()[-1] == "2 would be deleted, 0.0 MB."
+
+
+def test_a_dry_run_tells_of_what_is_released_already(backups: list[Backup], storage: Storage) -> None:
+    _release(backups[0].database, timezone.now(), None, only=[storage.pk])
+    rows = run("backup", "expire", "--dry-run", "--database", "shop")[1]["results"]
+    assert [(row["backup"], row["keep"]) for row in rows[2:]] == [(backups[3].pk, False), (backups[2].pk, False)]
+    Copy.objects.filter(backup__in=backups[:2]).update(state="vanished")
+    rows = run("backup", "expire", "--dry-run", "--database", "shop")[1]["results"]
+    assert [row["keep"] for row in rows] == [True] * 4
+    assert "it is taken back if it is whole" in rows[3]["reasons"][0]
 
 
 def test_expire_deletes_in_earnest(backups: list[Backup], storage: Storage) -> None:
