@@ -160,7 +160,7 @@ def with_newest(databases: QuerySet[Database]) -> QuerySet[Database]:
 
     ``is_doubtful`` is true while the newest drill, as the health check has it, did not prove what it restored.
     """
-    full = Backup.objects.read_whole().filter(database=OuterRef("pk"), scope=Scope.FULL)
+    full = Backup.objects.read_whole().past().filter(database=OuterRef("pk"), scope=Scope.FULL)
     newest = full.order_by("-finished_at")
     unproven = Finding.objects.open().filter(database=OuterRef("pk"), check_id="drill", verdict=Verdict.CRITICAL)
     drills = Drill.objects.filter(backup__database=OuterRef("pk"), state=DrillState.PROVEN, kind=DrillKind.FULL)

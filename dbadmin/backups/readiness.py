@@ -158,7 +158,7 @@ def assess(now: datetime) -> list[Readiness]:
 
 
 def _with_measures(databases: QuerySet[Database], storages: Sequence[Storage], now: datetime) -> QuerySet[Database]:
-    full = Backup.objects.read_whole().filter(database=OuterRef("pk"), scope=Scope.FULL)
+    full = Backup.objects.read_whole().past().filter(database=OuterRef("pk"), scope=Scope.FULL)
     newest = full.order_by("-finished_at")
     drills = Drill.objects.filter(backup__database=OuterRef("pk"), state=DrillState.PROVEN, kind=DrillKind.FULL)
     since = now - max([LOOK_BACK, *(timedelta(hours=hours) for hours in _limits(databases))])

@@ -45,7 +45,9 @@ def spare(database: Database, released: list[Copy], progress: Progress, *, now: 
 def pending(database: Database, *, now: datetime) -> list[Judged]:
     """Say of what is released and not yet deleted whether it goes, or would be taken back; no storage is asked."""
     released = Copy.objects.filter(backup__database=database, state=CopyState.EXPIRING, storage__removed_at=None)
-    copies = list(released.select_related("storage", "backup__schedule", "backup__database").order_by("-backup", "pk"))
+    copies = list(
+        released.select_related("storage", "backup__schedule", "backup__database").order_by("-backup__started_at", "pk")
+    )
     by_rule = {copy.pk for copy in copies if not _is_by_hand(copy)}
     wanted = wanted_after_all(database, by_rule, now=now) if by_rule else set()
     return [_told(copy, stays=copy.pk in wanted) for copy in copies]

@@ -58,7 +58,7 @@ def _gather(database: Database, now: datetime) -> Observation:
 
 def _newest_backup(database: Database) -> datetime | None:
     # What was written while the backup ran is not in it, so its age counts from its beginning.
-    newest = Backup.objects.read_whole().filter(database=database, scope=Scope.FULL).order_by("-finished_at")
+    newest = Backup.objects.read_whole().past().filter(database=database, scope=Scope.FULL).order_by("-finished_at")
     return newest.values_list("started_at", flat=True).first()
 
 

@@ -49,12 +49,12 @@ def settle(now: datetime) -> None:
 def start(now: datetime, *, actor: audit.Actor | None = None, only: Schedule | None = None) -> list[Job]:
     """Make jobs of the runs that wait and can begin, the longest due first; give up those that are too late.
 
-    ``only``: the runs of this schedule that are due at ``now``, also while it is paused, in the name of ``actor``.
+    ``only``: the runs of this schedule that are due at ``now``, in the name of ``actor``.
     """
     waiting = ScheduleRun.objects.filter(Q(retry_at=None) | Q(retry_at__lte=now), state=RunState.WAITING)
     if only is not None:
         waiting = waiting.filter(schedule=only, due_at=now)
-    free = _sorted_out(waiting.order_by("due_at", "pk"), now, even_paused=only is not None)[:STARTED_AT_ONCE]
+    free = _sorted_out(waiting.order_by("due_at", "pk"), now)[:STARTED_AT_ONCE]
     runs = ScheduleRun.objects.filter(pk__in=free).select_related("schedule", "database").order_by("due_at", "pk")
     return [job for run in (runs if free else ()) if (job := _start(run, now, actor)) is not None]
 
@@ -142,17 +142,17 @@ def _end(run: ScheduleRun, state: RunState, reason: Text, at: datetime, *, now: 
         tell(ScheduleRun.objects.filter(pk=run.pk), now)
 
 
-def _sorted_out(waiting: QuerySet[ScheduleRun], now: datetime, *, even_paused: bool) -> list[int]:
+def _sorted_out(waiting: QuerySet[ScheduleRun], now: datetime) -> list[int]:
     """Return the runs that can begin; settle those that cannot any more, and tell the others why they wait."""
     removed, paused, late, behind, free = [], [], [], [], []
     columns = ("pk", "due_at", "retry_at", "reason", "schedule__start_window_minutes")
-    owners = ("schedule__enabled", "database__removed_at")
+    owners = ("schedule__enabled", "schedule__evaluated_at", "database__removed_at")
     rows = waiting.annotate(is_behind=_is_behind()).values_list(*columns, *owners, "is_behind")
-    for pk, due_at, retry_at, reason, minutes, is_enabled, removed_at, is_behind in rows:
+    for pk, due_at, retry_at, reason, minutes, is_enabled, evaluated_at, removed_at, is_behind in rows:
         if removed_at is not None:
             removed.append(pk)
-        elif not is_enabled and not even_paused:
-            paused.append(pk)
+        elif not is_enabled and due_at < evaluated_at:
+            paused.append(pk)  # what was asked for since then, by hand, runs all the same
         elif retry_at is None and _is_too_late(due_at, minutes, now):
             late.append((pk, minutes))
         elif not is_behind:
@@ -248,7 +248,7 @@ def _params(run: ScheduleRun) -> dict[str, Any]:
 
 
 def _newest(run: ScheduleRun, *, only_full: bool) -> int:
-    backups = Backup.objects.available().filter(database=run.database)
+    backups = Backup.objects.available().past().filter(database=run.database)
     if only_full:
         backups = backups.filter(scope=Scope.FULL)
     pk = backups.order_by("-finished_at").values_list("pk", flat=True).first()

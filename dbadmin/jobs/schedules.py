@@ -27,7 +27,7 @@ from dbadmin.timetable import Due, Timetable
 
 # What is seen this much after its moment was not held up by a standstill: cron ticks every minute.
 ON_TIME = timedelta(minutes=5)
-# A clock that was this far ahead was wrong. What it had evaluated is evaluated again; rows that exist stay.
+# A clock that was this far ahead was wrong. What it had evaluated is evaluated again.
 CLOCK_WAS_WRONG = timedelta(minutes=5)
 AT_ONCE = 2500
 NOTING_SECONDS = 0.35
@@ -52,20 +52,25 @@ def save_schedule(schedule: Schedule, now: datetime) -> None:
     """Save a new or changed schedule. Its moments count from ``now`` on, unless neither times nor pause changed.
 
     What was due before and has no row yet gets it first, by the times as they were. ``ValidationFailed`` when the times
-    mean nothing; nothing is changed then. Chosen databases and destinations are saved by the caller.
+    mean nothing; nothing is changed then, but what meant something once can be paused. Chosen databases and
+    destinations are saved by the caller.
     """
-    table = Timetable(schedule.expression, schedule.time_zone)
-    schedule.expression = table.expression
     with transaction.atomic():
         before = Schedule.objects.select_for_update().filter(pk=schedule.pk).first() if schedule.pk else None
+        if schedule.enabled or before is None or not _times_stay(before, schedule):
+            schedule.expression = Timetable(schedule.expression, schedule.time_zone).expression
+        if before:
+            _undo_the_future([before], now)
         if before and before.enabled and before.next_due_at and before.next_due_at <= now:
             _note([before], now)
             before.refresh_from_db()
-        if before and _moments_stay(before, schedule):
+        if before and not _is_ahead(before, now) and _moments_stay(before, schedule):
             schedule.evaluated_at, schedule.next_due_at = before.evaluated_at, before.next_due_at
         else:
             schedule.evaluated_at = now
-            schedule.next_due_at = table.next(now) if schedule.enabled else None
+            schedule.next_due_at = (
+                Timetable(schedule.expression, schedule.time_zone).next(now) if schedule.enabled else None
+            )
         schedule.save()
 
 
@@ -85,6 +90,7 @@ def run_now(
         rest = sorted({*chosen} - _under_way(schedule))
         rows = [ScheduleRun(schedule=schedule, database_id=pk, due_at=now) for pk in rest]
         ScheduleRun.objects.bulk_create(rows, ignore_conflicts=True)
+        schedule_runs.give_way(rows, now)
         schedule_runs.start(now, actor=actor, only=schedule)
     asked = ScheduleRun.objects.filter(schedule=schedule, due_at=now, database__in=rest)
     return list(asked.select_related("database__application", "job"))
@@ -136,8 +142,28 @@ def _note_due(now: datetime) -> bool:
         return False
     with transaction.atomic():
         found = list(due.select_for_update(skip_locked=True).order_by("next_due_at", "pk")[:AT_ONCE])
+        _undo_the_future(found, now)
         _note(found, now)
     return len(found) == AT_ONCE
+
+
+def _undo_the_future(schedules: Sequence[Schedule], now: datetime) -> None:
+    """Give back the moments that a clock that was ahead has settled and that are still to come.
+
+    What has a job did happen: its row is dated now, so that it is no run of a moment to come.
+    """
+    ahead = [schedule for schedule in schedules if _is_ahead(schedule, now)]
+    if not ahead:
+        return
+    future = ScheduleRun.objects.filter(schedule__in=ahead, due_at__gt=now)
+    future.filter(job=None).delete()
+    ids = list(future.order_by("-due_at").values_list("pk", flat=True))
+    for earlier, pk in enumerate(ids, start=1):
+        ScheduleRun.objects.filter(pk=pk).update(due_at=now - timedelta(microseconds=earlier))
+
+
+def _is_ahead(schedule: Schedule, now: datetime) -> bool:
+    return schedule.evaluated_at > now + CLOCK_WAS_WRONG
 
 
 def _note(schedules: Sequence[Schedule], now: datetime) -> None:
@@ -147,7 +173,8 @@ def _note(schedules: Sequence[Schedule], now: datetime) -> None:
     rows: list[ScheduleRun] = []
     coming: dict[datetime | None, list[int]] = defaultdict(list)
     for schedule in schedules:
-        due, following = _moments(schedule.expression, schedule.time_zone, schedule.evaluated_at, now)
+        after = now - CLOCK_WAS_WRONG if _is_ahead(schedule, now) else schedule.evaluated_at
+        due, following = _moments(schedule.expression, schedule.time_zone, after, now)
         coming[following].append(schedule.pk)
         for pk in databases[schedule.pk]:
             rows += _Moments(schedule, due, now, unsettled.get((schedule.pk, pk))).rows(pk)
@@ -240,6 +267,9 @@ class _Moments:
         )
 
 
+def _times_stay(before: Schedule, after: Schedule) -> bool:
+    return (before.expression, before.time_zone) == (after.expression, after.time_zone)
+
+
 def _moments_stay(before: Schedule, after: Schedule) -> bool:
-    times = (before.expression, before.time_zone, before.enabled)
-    return times == (after.expression, after.time_zone, after.enabled) and before.next_due_at is not None
+    return _times_stay(before, after) and before.enabled == after.enabled and before.next_due_at is not None

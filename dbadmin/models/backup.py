@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from dbadmin.choices import BackupState, CopyState, RestoreMode, RestoreState, Scope
@@ -18,6 +19,8 @@ from dbadmin.models.schedule import Schedule
 from dbadmin.models.storage import Storage
 from dbadmin.text import Text
 
+# Machines do not agree to the second.
+CLOCKS_DIFFER = timedelta(minutes=5)
 HELD = (CopyState.STORED, CopyState.DAMAGED, CopyState.VANISHED)
 
 
@@ -45,6 +48,10 @@ class BackupQuerySet(models.QuerySet["Backup"]):
         """Those of which a stored copy was read to its last byte: what was adopted and never verified may be rotten."""
         read = Copy.objects.filter(backup=models.OuterRef("pk"), state=CopyState.STORED, verified_at__isnull=False)
         return self.available().filter(models.Exists(read))
+
+    def past(self) -> BackupQuerySet:
+        """Without those that a clock that was ahead has dated into the future: how old they are nobody knows."""
+        return self.filter(finished_at__lte=timezone.now() + CLOCKS_DIFFER)
 
     def listed(self) -> BackupQuerySet:
         """With what a list shows and without the large columns."""

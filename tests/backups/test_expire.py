@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -119,6 +121,30 @@ def test_while_the_newest_run_of_the_schedule_failed_nothing_of_it_goes(database
     missed.state = RunState.SUCCEEDED
     missed.save()
     assert run(database).deleted == 3
+
+
+@pytest.mark.parametrize(
+    ("failed", "and_yet"),
+    [
+        ({"state": RunState.WAITING, "retry_at": timezone.now() + timedelta(hours=9)}, None),
+        ({"state": RunState.FAILED}, {"state": RunState.SUCCEEDED, "due_at": timezone.now() + timedelta(days=9)}),
+        ({"state": RunState.FAILED}, {"state": RunState.SUCCEEDED, "kind": JobKind.HEALTH}),
+    ],
+)
+def test_a_run_that_failed_counts_until_a_backup_is_made(
+    database: Database, storage: Storage, failed: dict[str, Any], and_yet: dict[str, Any] | None
+) -> None:
+    """Not only once it is tried again, nor until one of another kind, or of a day that has not come, succeeds."""
+    schedule = make_schedule(name="Nightly")
+    for days in range(1, 6):
+        put(database, storage, days=days, schedule=schedule)
+    now = timezone.now()
+    ScheduleRun.objects.create(schedule=schedule, database=database, due_at=now - timedelta(minutes=2), **failed)
+    if and_yet:
+        job = make_job(database=database, state=JobState.SUCCEEDED, kind=and_yet.get("kind", JobKind.BACKUP))
+        due_at = and_yet.get("due_at", now)
+        ScheduleRun.objects.create(schedule=schedule, database=database, due_at=due_at, job=job, state=and_yet["state"])
+    assert run(database).deleted == 0
 
 
 def test_while_the_newest_backup_job_failed_nothing_goes(backups: list[Backup], database: Database) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from dbadmin.backups.readiness import assess
 from dbadmin.choices import BackupState, Verdict
 from dbadmin.health.run import run_checks
 from dbadmin.models import AppliedMigration, Backup, CheckResult, Database, Drill, Finding, MigrationStatus
@@ -41,6 +42,13 @@ def test_a_sound_file_with_a_fresh_backup_is_well(database: Database) -> None:
     verdicts = {result.verdict for result in run(database).values()}
     assert verdicts == {Verdict.OK, Verdict.SKIPPED}
     assert not Finding.objects.exists()
+
+
+def test_a_backup_that_is_dated_in_the_future_is_not_fresh(database: Database) -> None:
+    later = timezone.now() + timedelta(days=90)
+    Backup.objects.update(started_at=later, finished_at=later)
+    assert run(database)["backup_freshness"].verdict == Verdict.CRITICAL
+    assert [(found.held, found.rpo) for found in assess(timezone.now())] == [(None, None)]
 
 
 def drilled(backup: Backup, state: str, *, minutes: int, kind: str = "full") -> None:

@@ -9,9 +9,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from dbadmin import audit
 from dbadmin.choices import CatchUp, JobState, Overlap, RunState
 from dbadmin.exceptions import ValidationFailed
-from dbadmin.jobs.schedules import evaluate, save_schedule
+from dbadmin.jobs.schedules import evaluate, run_now, save_schedule
 from dbadmin.models import AuditEvent, Database, Destination, Job, Schedule, ScheduleRun
 from dbadmin.text import Text
 from tests.factories import make_backup, make_database, make_storage
@@ -240,12 +241,65 @@ def test_a_clock_that_goes_back_a_little_repeats_nothing(shop: Database) -> None
     assert states() == ["succeeded"]
 
 
-def test_a_clock_that_was_a_year_ahead_does_not_stop_the_schedule_for_a_year(shop: Database) -> None:
-    planned(catch_up=CatchUp.SKIP)
-    evaluate(NIGHT + 365 * DAY + HOUR)
-    ScheduleRun.objects.filter(due_at__lt=NIGHT + 10 * DAY).delete()
+@pytest.mark.parametrize("catch_up", [CatchUp.SKIP, CatchUp.ONCE])
+def test_a_clock_that_was_ahead_takes_no_run_away(shop: Database, catch_up: CatchUp) -> None:
+    """What was settled as missed or made up for is due again when its time comes; what was made is not undone."""
+    planned(catch_up=catch_up)
+    for job in evaluate(NIGHT + 150 * DAY + MINUTE):
+        end(job, at=NIGHT + 150 * DAY + MINUTE)
+    evaluate(NIGHT + 150 * DAY + HOUR)
     evaluate(NIGHT - HOUR)
+    done = ScheduleRun.objects.values_list("state", flat=True)
+    assert list(done) == ["succeeded"]
+    assert not ScheduleRun.objects.filter(due_at__gte=NIGHT - HOUR).exists()
+    for night in range(170):
+        [job] = evaluate(NIGHT + night * DAY)
+        end(job, at=NIGHT + night * DAY)
+
+
+def test_a_clock_that_was_ahead_is_forgotten_when_the_schedule_is_saved(shop: Database) -> None:
+    schedule = planned()
+    [job] = evaluate(NIGHT + 30 * DAY)
+    end(job, at=NIGHT + 30 * DAY)
+    schedule.refresh_from_db()
+    schedule.name = "renamed"
+    save_schedule(schedule, NIGHT - HOUR)
+    assert not ScheduleRun.objects.filter(due_at__gt=NIGHT - HOUR).exists()
     assert len(evaluate(NIGHT)) == 1
+
+
+def test_a_schedule_of_an_unknown_zone_can_be_paused_and_not_resumed(shop: Database) -> None:
+    schedule = planned()
+    Schedule.objects.filter(pk=schedule.pk).update(time_zone="Mars/Base")
+    schedule.refresh_from_db()
+    schedule.enabled = False
+    save_schedule(schedule, NIGHT)
+    schedule.refresh_from_db()
+    assert (schedule.enabled, schedule.next_due_at) == (False, None)
+    schedule.enabled = True
+    with pytest.raises(ValidationFailed, match="Mars/Base"):
+        save_schedule(schedule, NIGHT)
+
+
+def test_what_is_asked_for_while_paused_runs_when_the_database_is_free(shop: Database) -> None:
+    schedule = planned(enabled=False)
+    busy = Job.objects.create(kind="restore", database=shop, state=JobState.RUNNING)
+    [run] = run_now(schedule, NIGHT, actor=audit.SYSTEM)
+    assert run.state == "waiting"
+    assert evaluate(NIGHT + MINUTE) == []
+    end(busy, at=NIGHT + 2 * MINUTE)
+    assert len(evaluate(NIGHT + 2 * MINUTE)) == 1
+
+
+def test_who_asks_does_not_wait_for_what_is_to_be_tried_again(shop: Database) -> None:
+    schedule = planned(retries=3, retry_minutes=30)
+    [job] = evaluate(NIGHT)
+    end(job, at=NIGHT + MINUTE, state=JobState.FAILED)
+    evaluate(NIGHT + MINUTE)
+    run_now(schedule, NIGHT + 2 * MINUTE, actor=audit.SYSTEM)
+    end(Job.objects.latest("pk"), at=NIGHT + 3 * MINUTE)
+    assert evaluate(NIGHT + 40 * MINUTE) == []
+    assert sorted(states()) == ["failed", "succeeded"]
 
 
 def test_paused_schedules_do_nothing_and_begin_anew(shop: Database) -> None:
