@@ -6,7 +6,6 @@ from argparse import ArgumentParser
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -20,6 +19,7 @@ from dbadmin.management.command import find_database
 from dbadmin.management.values import whole, wrong_usage
 from dbadmin.models import Application, Destination, Retention, Schedule, ScheduleRun, Storage
 from dbadmin.models.schedule import LONGEST_WAIT_MINUTES, MOST_MINUTES, MOST_RETRIES
+from dbadmin.templatetags.schedules import clock
 from dbadmin.text import Text
 from dbadmin.timetable import TEMPLATES, Timetable, from_simple
 
@@ -144,6 +144,14 @@ def when(schedule: Schedule) -> str:
         return str(error)
 
 
+def coming(schedule: Schedule, count: int, *, now: datetime) -> list[datetime]:
+    """Return its next moments; none where its times mean nothing on this machine."""
+    try:
+        return Timetable(schedule.expression, schedule.time_zone).coming(now, count)
+    except DbadminError:
+        return []
+
+
 def schedule_lines(schedules: Iterable[Schedule]) -> list[str]:
     """Return a line for each."""
     return [
@@ -180,12 +188,7 @@ def run_line(run: ScheduleRun) -> str:
 
 def local(moment: datetime | None, schedule: Schedule) -> str:
     """Write a moment to the minute by the schedule's clocks."""
-    if moment is None:
-        return "–"
-    try:
-        return f"{moment.astimezone(ZoneInfo(schedule.time_zone)):%Y-%m-%d %H:%M %Z}"
-    except (LookupError, ValueError, OSError):
-        return f"{moment:%Y-%m-%d %H:%M %Z}"
+    return clock(moment, schedule.time_zone) if moment else "–"
 
 
 def _when(options: dict[str, Any]) -> dict[str, str]:

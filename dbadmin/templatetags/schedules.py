@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django import template
@@ -34,8 +34,15 @@ def until(moment: datetime | None) -> str:
 
 @register.filter
 def clock(moment: datetime, zone: str) -> str:
-    """Write it to the minute as the clocks of a zone show it, with the zone's abbreviation at that moment."""
-    return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
+    """Write it to the minute as the clocks of a zone show it, with the zone's abbreviation at that moment.
+
+    ``zone`` may be one that this machine does not know, as after a recovery elsewhere; then it is UTC, and says so.
+    """
+    try:
+        return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
+    except (LookupError, ValueError, OSError):
+        at = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+        return _("{time} UTC (time zone {zone} is unknown here)").format(time=at, zone=zone)
 
 
 @register.filter

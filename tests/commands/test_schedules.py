@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -162,6 +163,17 @@ def test_runs_and_what_is_next_are_listed(shop: Database, capsys: Capture) -> No
     for verb in ("list", "next", "runs"):
         call_command("schedules", verb)
         assert "night" in capsys.readouterr().out
+
+
+def test_a_zone_that_is_unknown_here_hides_no_schedule(shop: Database, capsys: Capture) -> None:
+    schedule = make_schedule(name="night", time_zone="Mars/Base")
+    ScheduleRun.objects.create(schedule=schedule, database=shop, due_at=datetime(2026, 3, 28, 2, tzinfo=UTC))
+    code, out = schedules(capsys, "show", "night")
+    assert (code, out["results"][0]["coming"]) == (0, [])
+    assert out["results"][0]["when"].startswith("There is no time zone “Mars/Base”.")
+    call_command("schedules", "runs")
+    assert "2026-03-28 02:00 UTC (time zone Mars/Base is unknown here)" in capsys.readouterr().out
+    assert schedules(capsys, "remove", "night")[0] == 0
 
 
 def test_the_units_of_systemd_are_printed(capsys: Capture) -> None:

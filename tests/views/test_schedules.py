@@ -74,6 +74,28 @@ def test_what_was_missed_has_the_button_that_mends_it(operator: Client, shop: Da
     assert "Nothing was missed" in page(operator, reverse("schedules"))
 
 
+def test_a_zone_that_is_unknown_here_breaks_no_page(admin: Client, shop: Database) -> None:
+    schedule = make_schedule(name="Nightly", time_zone="Mars/Base", expression="0 3 * * *")
+    make_run(schedule, shop, state="missed")
+    shown = "2026-03-28 02:00 UTC (time zone Mars/Base is unknown here)"
+    assert shown in page(admin, reverse("schedules"))
+    assert shown in page(admin, schedule.get_absolute_url())
+    assert shown in page(admin, f"{shop.get_absolute_url()}?tab=schedules")
+    assert "There is no such time zone." in page(admin, reverse("schedule-edit", args=[schedule.pk]))
+    asked = admin.post(reverse("schedule-run", args=[schedule.pk]), follow=True)
+    assert "Asked for 1 run." in asked.content.decode()
+    admin.post(reverse("schedule-remove", args=[schedule.pk]))
+    assert not Schedule.objects.exists()
+
+
+def test_a_zone_that_is_unknown_here_is_told_when_it_should_run_again(admin: Client) -> None:
+    schedule = make_schedule(name="Nightly", time_zone="Mars/Base", enabled=False)
+    told = admin.post(reverse("schedule-toggle", args=[schedule.pk]), {"enabled": "1"}, follow=True)
+    assert "There is no time zone “Mars/Base”." in told.content.decode()
+    schedule.refresh_from_db()
+    assert not schedule.enabled
+
+
 def test_running_now_asks_for_all_databases_and_is_recorded(operator: Client, shop: Database) -> None:
     schedule = make_schedule(enabled=False)
     make_database()

@@ -18,6 +18,7 @@ from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCom
 from dbadmin.management.schedules import (
     add_fields,
     change,
+    coming,
     find_schedule,
     local,
     run_line,
@@ -29,7 +30,7 @@ from dbadmin.management.schedules import (
 from dbadmin.management.values import whole
 from dbadmin.models import Schedule, ScheduleRun
 from dbadmin.text import Text
-from dbadmin.timetable import TEMPLATES, Timetable
+from dbadmin.timetable import TEMPLATES
 
 NO_DAEMON = Text("No cron daemon is seen on this machine, so the line does nothing. The worker ticks by itself.")
 
@@ -67,11 +68,11 @@ class Command(VerbCommand):
     def do_show(self, options: dict[str, Any]) -> Outcome:
         """Show one."""
         found = find_schedule(options["schedule"])
-        coming = Timetable(found.expression, found.time_zone).coming(timezone.now(), options["count"])
+        ahead = coming(found, options["count"], now=timezone.now())
         row = schedule_row(found)
         return Outcome(
-            results=[row | {"coming": coming}],
-            lines=[*(f"{name}: {value}" for name, value in row.items()), *(local(each, found) for each in coming)],
+            results=[row | {"coming": ahead}],
+            lines=[*(f"{name}: {value}" for name, value in row.items()), *(local(each, found) for each in ahead)],
         )
 
     def add_add(self, parser: ArgumentParser) -> None:
