@@ -257,9 +257,10 @@ def _choose(items: Sequence[Item], policy: Policy) -> dict[int, list[Text]]:
     for item in items[: policy.last]:
         chosen[item.id].append(Text("One of the newest {count}.", count=policy.last))
     if items and policy.within_days:
-        since = items[0].taken_at - timedelta(days=policy.within_days)
+        # Ages are compared, not dates: no number of days that a row can hold leaves the calendar then.
+        oldest = timedelta(days=min(policy.within_days, timedelta.max.days))
         for item in items:
-            if item.taken_at >= since:
+            if items[0].taken_at - item.taken_at <= oldest:
                 chosen[item.id].append(Text("Not older than {days} days.", days=policy.within_days))
     for rule in _rules(policy):
         for item, bucket in rule.newest(items):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+# What is more was mistyped: it is beyond anybody's archives.
+MOST_DAYS = 36_500
+MOST_COUNTED = 100_000
 
 
 class Retention(models.Model):
@@ -13,15 +18,30 @@ class Retention(models.Model):
     """
 
     name = models.CharField(_("name"), max_length=100, unique=True)
-    last = models.PositiveIntegerField(_("the newest"), default=0)
-    within_days = models.PositiveIntegerField(_("all of the last days"), default=0)
-    hourly = models.PositiveIntegerField(_("one of each hour, hours"), default=0)
-    daily = models.PositiveIntegerField(_("one of each day, days"), default=0)
-    weekly = models.PositiveIntegerField(_("one of each week, weeks"), default=0)
-    monthly = models.PositiveIntegerField(_("one of each month, months"), default=0)
-    yearly = models.PositiveIntegerField(_("one of each year, years"), default=0)
+    last = models.PositiveIntegerField(_("the newest"), default=0, validators=[MaxValueValidator(MOST_COUNTED)])
+    within_days = models.PositiveIntegerField(
+        _("all of the last days"), default=0, validators=[MaxValueValidator(MOST_DAYS)]
+    )
+    hourly = models.PositiveIntegerField(
+        _("one of each hour, hours"), default=0, validators=[MaxValueValidator(MOST_COUNTED)]
+    )
+    daily = models.PositiveIntegerField(
+        _("one of each day, days"), default=0, validators=[MaxValueValidator(MOST_COUNTED)]
+    )
+    weekly = models.PositiveIntegerField(
+        _("one of each week, weeks"), default=0, validators=[MaxValueValidator(MOST_COUNTED)]
+    )
+    monthly = models.PositiveIntegerField(
+        _("one of each month, months"), default=0, validators=[MaxValueValidator(MOST_COUNTED)]
+    )
+    yearly = models.PositiveIntegerField(
+        _("one of each year, years"), default=0, validators=[MaxValueValidator(MOST_COUNTED)]
+    )
     minimum = models.PositiveIntegerField(
-        _("never fewer than"), default=1, help_text=_("Whatever the rules say, this many good backups stay.")
+        _("never fewer than"),
+        default=1,
+        validators=[MaxValueValidator(MOST_COUNTED)],
+        help_text=_("Whatever the rules say, this many good backups stay."),
     )
     time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
 

@@ -51,6 +51,7 @@ def test_the_newest_stay() -> None:
 
 def test_days_count_back_from_the_newest() -> None:
     assert kept(daily(9), Policy(within_days=3)) == [1, 2, 3, 4]
+    assert kept(daily(9), Policy(within_days=2**31 - 1)) == [*range(1, 10)]
 
 
 def test_the_newest_of_each_day_stays() -> None:

@@ -110,11 +110,24 @@ def test_rules_that_nothing_uses_are_tried_on_everything_and_saved_at_once(admin
         ({"time_zone": "Mars"}, "no such time zone"),
         ({"daily": "-1"}, "greater than or equal to 0"),
         ({"name": ""}, "required"),
+        ({"within_days": "36501"}, "less than or equal to 36500"),
+        ({"daily": "100001"}, "less than or equal to 100000"),
+        ({"minimum": "100001"}, "less than or equal to 100000"),
     ],
 )
 def test_what_is_wrong_is_said(admin: Client, wrong: dict[str, Any], said: str) -> None:
     assert said in admin.post(reverse("retention-add"), RULES | wrong).content.decode()
     assert not Retention.objects.exists()
+
+
+def test_stored_rules_beyond_any_calendar_are_shown(admin: Client, schedule: Schedule) -> None:
+    Retention.objects.update(within_days=2**31 - 1, daily=0)
+    retention = Retention.objects.get()
+    assert "0 of 20 copies would go" in page(admin, address("retention", retention))
+    assert (
+        "less than or equal to 36500"
+        in admin.post(address("retention-edit", retention), RULES | {"within_days": str(2**31 - 1)}).content.decode()
+    )
 
 
 def test_one_that_is_used_cannot_be_removed(admin: Client, schedule: Schedule) -> None:
