@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -16,7 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from dbadmin.backups.judging import Judged, concerned, judge, preview
 from dbadmin.charts import Dot, dots
-from dbadmin.models import Backup, Database, Retention, Storage
+from dbadmin.models import Backup, Database, Retention, Schedule, Storage
 from dbadmin.templatetags.schedules import clock
 from dbadmin.text import Text
 
@@ -163,6 +164,16 @@ def _not_for_good(databases: Iterable[Database], now: datetime) -> dict[int, Jud
     """Return what goes, now or as soon as what holds it is over."""
     copies = [judged for each in preview(databases, now=now) for judged in each.copies]
     return {judged.copy.pk: judged for judged in copies if not judged.keep or _is_for_now(judged)}
+
+
+def backed_up_by(schedule: Schedule) -> QuerySet[Database]:
+    """Return the databases on which the destinations of a schedule bear."""
+    return Database.objects.registered().filter(backups__schedule=schedule).distinct()
+
+
+def stored_in(storage: Storage) -> QuerySet[Database]:
+    """Return the databases on which the retention of a storage bears."""
+    return Database.objects.registered().filter(backups__copies__storage=storage).distinct()
 
 
 def of_backup(backup: Backup, now: datetime) -> list[Judged]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,9 @@ from dbadmin import audit
 from dbadmin.choices import CatchUp, DrillKind, Overlap, ScheduleKind, ScheduleTarget, Scope
 from dbadmin.exceptions import DbadminError, UsageError
 from dbadmin.jobs.schedules import save_schedule
+from dbadmin.judged import backed_up_by
 from dbadmin.management.command import find_database
+from dbadmin.management.letting_go import require_wanted
 from dbadmin.management.values import whole, wrong_usage
 from dbadmin.models import Application, Destination, Retention, Schedule, ScheduleRun, Storage
 from dbadmin.models.schedule import LONGEST_WAIT_MINUTES, MOST_MINUTES, MOST_RETRIES
@@ -77,8 +79,11 @@ def template(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def change(schedule: Schedule, options: dict[str, Any], *, action: str, now: datetime) -> Schedule:
-    """Write what was given to ``schedule`` and save it with its databases and destinations, all or nothing."""
+def change(schedule: Schedule, options: dict[str, Any], *, action: str, now: datetime) -> int:
+    """Write what was given to ``schedule`` and save it with its databases and destinations, all or nothing.
+
+    Return how many archives retention lets go by that; ``Refused`` when there are some and nobody said they may go.
+    """
     fields = {field: options[field] for field, *_rest in PLAIN.values() if options.get(field) is not None}
     fields |= {"name": fields["name"].strip()} if "name" in fields else {}
     with wrong_usage():
@@ -94,14 +99,21 @@ def change(schedule: Schedule, options: dict[str, Any], *, action: str, now: dat
         save_schedule(schedule, now)
         if databases:
             schedule.databases.set(databases)
+        released = 0
         if destinations:
-            schedule.destinations.all().delete()
-            Destination.objects.bulk_create(
-                Destination(schedule=schedule, storage=storage, retention=retention)
-                for storage, retention in destinations
+            released = require_wanted(
+                lambda: _send(schedule, destinations), backed_up_by(schedule), wanted=options.get("let_go", False)
             )
+            _send(schedule, destinations)
         audit.record(audit.from_shell(), action, schedule)
-    return schedule
+    return released
+
+
+def _send(schedule: Schedule, destinations: Sequence[tuple[Storage, Retention | None]]) -> None:
+    schedule.destinations.all().delete()
+    Destination.objects.bulk_create(
+        Destination(schedule=schedule, storage=storage, retention=retention) for storage, retention in destinations
+    )
 
 
 def find_schedule(given: str) -> Schedule:

@@ -21,7 +21,7 @@ from dbadmin.forms.presets import schedule_preset
 from dbadmin.forms.schedules import DestinationsForm, ScheduleForm
 from dbadmin.forms.times import TimesForm, fields_of, places
 from dbadmin.jobs.schedules import run_now, save_schedule, unheard_label
-from dbadmin.judged import let_go_by
+from dbadmin.judged import backed_up_by, let_go_by
 from dbadmin.models import Database, Schedule, Storage
 from dbadmin.upcoming import unmended
 from dbadmin.views.access import requires
@@ -118,7 +118,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         "schedule": found,
         "backups": found.backups.exclude(state=BackupState.DELETED).count(),
         "runs": found.runs.count(),
-        "released": let_go_by(lambda: _fresh(found).delete(), _backed_up_by(found), now=timezone.now()),
+        "released": let_go_by(lambda: _fresh(found).delete(), backed_up_by(found), now=timezone.now()),
         "destinations": found.destinations.select_related("storage__retention"),
     }
     return render(request, "dbadmin/schedule_remove.html", context)
@@ -156,16 +156,12 @@ def _released(form: ScheduleForm, destinations: DestinationsForm) -> list[Judged
     schedule = form.instance
     if not schedule.pk or not (destinations.changed_data or "kind" in form.changed_data):
         return []
-    return let_go_by(lambda: destinations.save(schedule), _backed_up_by(schedule), now=timezone.now())
+    return let_go_by(lambda: destinations.save(schedule), backed_up_by(schedule), now=timezone.now())
 
 
 def _is_seen(request: HttpRequest, destinations: DestinationsForm) -> bool:
     """Say whether the person has looked at what goes with these destinations."""
     return request.POST.get("seen", "") == destinations.fingerprint()
-
-
-def _backed_up_by(schedule: Schedule) -> list[Database]:
-    return list(Database.objects.registered().filter(backups__schedule=schedule).distinct())
 
 
 def _fresh(schedule: Schedule) -> Schedule:

@@ -18,8 +18,8 @@ from dbadmin.backups import storage_changes
 from dbadmin.backups.judging import Judged
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.storages import DetailsForm, RemoveForm, SettingsForm
-from dbadmin.judged import let_go_by
-from dbadmin.models import Database, Storage
+from dbadmin.judged import let_go_by, stored_in
+from dbadmin.models import Storage
 from dbadmin.storages.kinds import KINDS, LOCAL, find_kind
 from dbadmin.views.access import requires
 from dbadmin.views.failures import failed
@@ -134,9 +134,8 @@ def _released(request: HttpRequest, details: DetailsForm, described: SettingsFor
     stored, chosen = described.stored, _chosen_retention(details)
     if stored is None or "retention" not in details.changed_data or request.POST.get("seen") == chosen:
         return []
-    databases = Database.objects.registered().filter(backups__copies__storage=stored).distinct()
     same = Storage.objects.filter(pk=stored.pk)
-    return let_go_by(lambda: same.update(retention=chosen or None), databases, now=timezone.now())
+    return let_go_by(lambda: same.update(retention=chosen or None), stored_in(stored), now=timezone.now())
 
 
 def _chosen_retention(details: DetailsForm) -> str:

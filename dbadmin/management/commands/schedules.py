@@ -14,7 +14,9 @@ from dbadmin.backups.defaults import create_default_retentions
 from dbadmin.choices import RunState
 from dbadmin.exceptions import UsageError
 from dbadmin.jobs.schedules import save_schedule, unheard_label
+from dbadmin.judged import backed_up_by
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand, find_database
+from dbadmin.management.letting_go import add_let_go, require_wanted, told
 from dbadmin.management.schedules import (
     add_fields,
     change,
@@ -91,17 +93,19 @@ class Command(VerbCommand):
             raise UsageError(Text("Say of what: --database, --application, --label or --all."))
         if not (fields or options["expression"] or options["every"]):
             raise UsageError(Text("Say when: --template, --every or --expression."))
-        return _saved(change(schedule, options, action="schedule.add", now=timezone.now()))
+        change(schedule, options, action="schedule.add", now=timezone.now())
+        return _saved(schedule)
 
     def add_edit(self, parser: ArgumentParser) -> None:
         """Add which, and every field."""
         parser.add_argument("schedule", metavar="NAME|ID")
         add_fields(parser)
+        add_let_go(parser)
 
     def do_edit(self, options: dict[str, Any]) -> Outcome:
         """Change what is given and nothing else."""
         found = find_schedule(options["schedule"])
-        return _saved(change(found, options, action="schedule.change", now=timezone.now()))
+        return _saved(found, let_go=change(found, options, action="schedule.change", now=timezone.now()))
 
     def add_enable(self, parser: ArgumentParser) -> None:
         """Add which."""
@@ -122,6 +126,7 @@ class Command(VerbCommand):
     def add_remove(self, parser: ArgumentParser) -> None:
         """Add which."""
         parser.add_argument("schedule", metavar="NAME|ID", nargs="?")
+        add_let_go(parser)
 
     def do_remove(self, options: dict[str, Any]) -> Outcome:
         """Remove it and its runs."""
@@ -132,10 +137,9 @@ class Command(VerbCommand):
             )
         found = find_schedule(options["schedule"])
         row = schedule_row(found)
-        with transaction.atomic():
-            audit.record(audit.from_shell(), "schedule.remove", found)
-            found.delete()
-        return Outcome(results=[row], lines=[str(Text("“{name}” is removed.", name=found.name))])
+        let_go = _removed(found, wanted=options["let_go"])
+        said = [str(Text("“{name}” is removed.", name=found.name)), *told(let_go)]
+        return Outcome(results=[row | {"let_go": let_go}], lines=said)
 
     def add_runs(self, parser: ArgumentParser) -> None:
         """Add filters."""
@@ -200,10 +204,20 @@ def _shown(schedule: Schedule) -> Outcome:
     return Outcome(results=[schedule_row(schedule)], lines=schedule_lines([schedule]))
 
 
-def _saved(schedule: Schedule) -> Outcome:
+def _saved(schedule: Schedule, *, let_go: int = 0) -> Outcome:
     note = str(unheard_label(schedule) or "")
-    lines = [*schedule_lines([schedule]), *([note] if note else [])]
-    return Outcome(results=[schedule_row(schedule) | {"note": note}], lines=lines)
+    lines = [*schedule_lines([schedule]), *([note] if note else []), *told(let_go)]
+    return Outcome(results=[schedule_row(schedule) | {"note": note, "let_go": let_go}], lines=lines)
+
+
+def _removed(schedule: Schedule, *, wanted: bool) -> int:
+    """Remove it, and return how many archives go by what its storages say; ``Refused`` when that is not wanted."""
+    same = Schedule.objects.filter(pk=schedule.pk)
+    with transaction.atomic():
+        released = require_wanted(same.delete, backed_up_by(schedule), wanted=wanted)
+        audit.record(audit.from_shell(), "schedule.remove", schedule)
+        schedule.delete()
+    return released
 
 
 def _switched(schedule: Schedule, *, on: bool) -> Outcome:

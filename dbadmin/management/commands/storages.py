@@ -14,8 +14,10 @@ from dbadmin.backups import storage_changes
 from dbadmin.backups.storage_places import require_apart
 from dbadmin.backups.storage_use import GIGABYTE, LOOK_BACK, Use, uses
 from dbadmin.exceptions import UsageError
+from dbadmin.judged import stored_in
 from dbadmin.management.adopting import ADOPTING, AdoptingVerbs
 from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand
+from dbadmin.management.letting_go import add_let_go, require_wanted, told
 from dbadmin.management.rows import find_storage
 from dbadmin.management.storages import (
     described,
@@ -77,6 +79,7 @@ class Command(AdoptingVerbs, VerbCommand):
         parser.add_argument("name", metavar="NAME")
         parser.add_argument("--rename", metavar="NAME", help="how it is called from now on")
         _add_settings(parser)
+        add_let_go(parser)
 
     def do_edit(self, options: dict[str, Any]) -> Outcome:
         """Change what was named; a new address is taken only when the archives are found there."""
@@ -127,12 +130,14 @@ class Command(AdoptingVerbs, VerbCommand):
         storage_changes.require_own_place(storage, settings, secrets)
         storage.settings, storage.secrets = settings, secrets
         with transaction.atomic():
+            released = _released(storage, options)
             changed = _changed(storage, options)
             audit.record(audit.from_shell(), action, storage, kind=storage.kind, changed=changed)
         said = [f"{storage}: saved."] + ([] if changed == ["nothing"] else [f"Next: storages test “{storage}”"])
+        said += told(released)
         if storage.is_default and action == "storage.add":
             said.append("It is the first one: backups that name no storage go here.")
-        return _outcome(storage, *said)
+        return _outcome(storage, *said, let_go=released)
 
 
 def _add_settings(parser: ArgumentParser) -> None:
@@ -167,7 +172,7 @@ def _changed(storage: Storage, options: dict[str, Any]) -> list[str]:
     if options["quota_gb"] is not None:
         given["quota_bytes"] = int(options["quota_gb"] * GIGABYTE) or None
     if options["retention"] is not None:
-        given["retention"] = _named(Retention, options["retention"]) if options["retention"] else None
+        given["retention"] = _retention(options)
     for name, value in given.items():
         setattr(storage, name, value)
     try:
@@ -182,6 +187,18 @@ def _changed(storage: Storage, options: dict[str, Any]) -> list[str]:
     return sorted({*given, *described_by, *options["forget"]}) or ["nothing"]
 
 
+def _released(storage: Storage, options: dict[str, Any]) -> int:
+    """Return how many archives go by the retention that was given; ``Refused`` when nobody said that they may."""
+    if not storage.pk or options["retention"] is None:
+        return 0
+    same, retention = Storage.objects.filter(pk=storage.pk), _retention(options)
+    return require_wanted(lambda: same.update(retention=retention), stored_in(storage), wanted=options["let_go"])
+
+
+def _retention(options: dict[str, Any]) -> Retention | None:
+    return _named(Retention, options["retention"]) if options["retention"] else None
+
+
 def _named(model: Any, name: str) -> Any:
     found = model.objects.filter(name=name).first()
     if found is None:
@@ -194,5 +211,5 @@ def _uses(*storages: Storage) -> list[Use]:
     return uses(storages, since=timezone.localdate() - LOOK_BACK)
 
 
-def _outcome(storage: Storage, *lines: str) -> Outcome:
-    return Outcome(results=[storage_row(use) for use in _uses(storage)], lines=lines)
+def _outcome(storage: Storage, *lines: str, **details: Any) -> Outcome:
+    return Outcome(results=[storage_row(use) | details for use in _uses(storage)], lines=lines)
