@@ -91,7 +91,7 @@ def change(schedule: Schedule, options: dict[str, Any], *, action: str, now: dat
     for field, value in (fields | _of(options)).items():
         setattr(schedule, field, value)
     databases = [find_database(slug) for slug in options["database"] or ()]
-    destinations = [_destination(each) for each in options["storage"] or ()]
+    destinations = _destinations(options["storage"] or ())
     if schedule.name and Schedule.objects.filter(name=schedule.name).exclude(pk=schedule.pk).exists():
         raise UsageError(Text("There is a schedule “{name}” already.", name=schedule.name))
     _require_valid(schedule)
@@ -235,6 +235,18 @@ def _require_valid(schedule: Schedule) -> None:
         names = {field.name: capfirst(field.verbose_name) for field in schedule._meta.fields}
         named = (f"{names.get(name, name)}: {' '.join(said)}" for name, said in error.message_dict.items())
         raise UsageError(Text("It was not saved: {reasons}", reasons=" ".join(named))) from error
+
+
+def _destinations(given: Iterable[str]) -> list[tuple[Storage, Retention | None]]:
+    found: dict[Storage, Retention | None] = {}
+    for storage, retention in map(_destination, given):
+        if storage in found:
+            raise UsageError(
+                Text("The storage “{name}” is named twice.", name=storage.name),
+                Text("Give --storage once for each storage."),
+            )
+        found[storage] = retention
+    return list(found.items())
 
 
 def _destination(given: str) -> tuple[Storage, Retention | None]:

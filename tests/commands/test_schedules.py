@@ -77,6 +77,7 @@ def test_everything_can_be_said(cellar: Storage, capsys: Capture) -> None:
         (["--name", "n", "--application", "none", "--template", "daily"], 4, "no application"),
         (["--name", "n", "--all", "--template", "daily", "--storage", "attic"], 4, "no storage"),
         (["--name", "n", "--all", "--template", "daily", "--storage", "cellar=x"], 4, "no retention"),
+        (["--name", "n", "--all", "--template", "daily", *["--storage", "cellar"] * 2], 4, "“cellar” is named twice"),
         (["--name", "taken", "--all", "--template", "daily"], 4, "already"),
         (["--name", "n" * 3000, "--all", "--template", "daily"], 4, "Name: Ensure this value has at most 100"),
         (["--name", " ", "--all", "--template", "daily"], 4, "Name: This field cannot be blank."),
