@@ -103,6 +103,12 @@ class TimesForm(Styled, forms.Form):
             raise forms.ValidationError(_("There is no such time zone. Write one such as Asia/Tokyo or UTC."))
         return name
 
+    def unused(self) -> set[str]:
+        """Return the fields that neither what is stored nor what was sent has a use for."""
+        ways = (self["every"].initial, self["every"].value())
+        used = {name for way in ways for name in NEEDS.get(str(way), ())}
+        return self.fields.keys() - used - {"every", "time_zone"}
+
     def timetable(self) -> Timetable:
         """Return what a valid form says. ``ValidationFailed`` where a cron expression means nothing."""
         return Timetable(self._expression(), self.cleaned_data["time_zone"])

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from dbadmin import audit
 from dbadmin.exceptions import DbadminError
+from dbadmin.forms.meanwhile import Meanwhile
 from dbadmin.forms.presets import RETENTIONS, retention_preset
 from dbadmin.forms.retentions import RetentionForm
 from dbadmin.forms.times import places
@@ -100,7 +101,9 @@ def _edited(request: HttpRequest, found: Retention, *, initial: dict[str, Any], 
     """Show the form, preview what is in it, or save it. What lets backups go is shown before it is saved."""
     name = found.name
     form = RetentionForm(request.POST or None, instance=found, initial=initial)
+    meanwhile = Meanwhile(request.POST or None, form) if found.pk else None
     context = {
+        "meanwhile": meanwhile,
         "pk": found.pk,
         "heading": _("Change {name}").format(name=name) if name else _("Add a retention"),
         "form": form,
@@ -109,7 +112,8 @@ def _edited(request: HttpRequest, found: Retention, *, initial: dict[str, Any], 
     if request.method == "POST" and form.is_valid():
         shown = _outlook(found, request.POST)
         is_warning = _lets_go(shown.get("outlook")) and request.POST.get("seen") != form.fingerprint()
-        if "preview" not in request.POST and not is_warning:
+        is_set_back = meanwhile is not None and bool(meanwhile.changed)
+        if "preview" not in request.POST and not is_warning and not is_set_back:
             return _saved(request, form, action)
         context |= shown | {"seen": form.fingerprint(), "is_warning": is_warning and "preview" not in request.POST}
     return render(request, "dbadmin/retention_form.html", context)

@@ -17,6 +17,7 @@ from dbadmin import audit
 from dbadmin.backups.judging import Judged
 from dbadmin.choices import BackupState
 from dbadmin.exceptions import DbadminError
+from dbadmin.forms.meanwhile import Meanwhile
 from dbadmin.forms.presets import schedule_preset
 from dbadmin.forms.schedules import DestinationsForm, ScheduleForm
 from dbadmin.forms.times import TimesForm, fields_of, places
@@ -134,9 +135,12 @@ def _edited(request: HttpRequest, found: Schedule, *, initial: dict[str, Any], a
     only_preview = "preview" in request.POST
     is_right = data is not None and form.is_valid() & times.is_valid() & destinations.is_valid()
     released = _released(form, destinations) if is_right and not _is_seen(request, destinations) else []
-    if is_right and not only_preview and not released:
+    meanwhile = Meanwhile(data, form, times, destinations, leave_out=times.unused()) if found.pk else None
+    is_set_back = meanwhile is not None and bool(meanwhile.changed)
+    if is_right and not only_preview and not released and not is_set_back:
         return _saved(request, form, times, destinations, action=action)
     context = {
+        "meanwhile": meanwhile,
         "released": released,
         "seen": destinations.fingerprint() if is_right else "",
         "schedule": Schedule.objects.filter(pk=found.pk).first() or found,
