@@ -21,6 +21,7 @@ from dbadmin.engines.postgresql.connection import may_be_told
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.connections import FIELDS, OTHER_WAYS, ConnectionForm
 from dbadmin.forms.databases import DetailsForm, RemoveForm
+from dbadmin.forms.meanwhile import Meanwhile
 from dbadmin.models import Database, Job
 from dbadmin.sources import Chosen
 from dbadmin.views.access import requires
@@ -71,11 +72,12 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
     connection = _connection_form(request, form, initial=found.settings)
     if request.method == "POST" and connection.is_valid():
         _require_password(request, connection, found)
-    context = {"database": found, "details": details, "connection": connection}
+    meanwhile = Meanwhile(request.POST or None, details, connection)
+    context = {"database": found, "details": details, "connection": connection, "meanwhile": meanwhile}
     if request.method == "POST" and "test" in request.POST:
         kept = None if "forget_password" in request.POST else found
         return _tested(request, connection, context, page="dbadmin/database_edit.html", stored=kept)
-    if request.method == "POST" and details.is_valid() & connection.is_valid():
+    if request.method == "POST" and details.is_valid() & connection.is_valid() and not meanwhile.changed:
         return _saved(request, details, connection, action="database.change")
     return render(request, "dbadmin/database_edit.html", context)
 

@@ -17,6 +17,7 @@ from dbadmin import audit
 from dbadmin.backups import storage_changes
 from dbadmin.backups.judging import Judged
 from dbadmin.exceptions import DbadminError
+from dbadmin.forms.meanwhile import Meanwhile
 from dbadmin.forms.storages import DetailsForm, RemoveForm, SettingsForm
 from dbadmin.judged import let_go_by, stored_in
 from dbadmin.models import Storage
@@ -47,7 +48,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     except DbadminError as error:  # the secrets cannot be decrypted
         return failed(request, error, back_to=found.get_absolute_url())
     details = DetailsForm(request.POST or None, instance=copy(found))
-    context = {"storage": found, "details": details, "described": described}
+    meanwhile = Meanwhile(request.POST or None, details, described)
+    context = {"storage": found, "details": details, "described": described, "meanwhile": meanwhile}
     return _answer(request, "dbadmin/storage_edit.html", context)
 
 
@@ -120,7 +122,7 @@ def _answer(request: HttpRequest, page: str, context: dict[str, Any]) -> HttpRes
         return render(request, "dbadmin/_storage_tried.html" if "HX-Request" in request.headers else page, context)
     if request.method == "POST" and described.is_valid() & details.is_valid():
         context |= {"released": _released(request, details, described), "seen": _chosen_retention(details)}
-        if context["released"]:
+        if context["released"] or ("meanwhile" in context and context["meanwhile"].changed):
             return render(request, page, context)
         try:
             return _saved(request, details, described)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from dbadmin.models import Retention, Schedule, Storage
-from tests.factories import make_retention, make_schedule, make_storage
+from dbadmin.models import Database, Retention, Schedule, Storage
+from tests.factories import make_database, make_retention, make_schedule, make_storage
 
 SAID = "somebody else has changed this meanwhile ({fields})"
 
@@ -82,3 +83,31 @@ def test_the_older_page_of_a_retention_asks_before_it_sets_rules_back(admin: Cli
     admin.post(edit, older | {"name": "Weeks", "filled": refused.context["meanwhile"].token})
     retention.refresh_from_db()
     assert (retention.name, retention.daily, retention.monthly) == ("Weeks", 7, 0)
+
+
+def test_the_older_page_of_a_storage_asks_before_it_sets_anything_back(admin: Client, tmp_path: Path) -> None:
+    storage, retention = make_storage(tmp_path, name="Cellar"), make_retention(name="Week")
+    edit = reverse("storage-edit", args=[storage.pk])
+    older = opened(admin, edit, "details", "described")
+    Storage.objects.update(retention=retention, bandwidth_kilobytes=500)
+    refused = admin.post(edit, older | {"name": "Attic"})
+    assert SAID.format(fields="Retention, At most (KB/s)") in refused.content.decode()
+    storage.refresh_from_db()
+    assert (storage.name, storage.retention) == ("Cellar", retention)
+    admin.post(edit, older | {"name": "Attic", "filled": refused.context["meanwhile"].token})
+    storage.refresh_from_db()
+    assert (storage.name, storage.retention, storage.bandwidth_kilobytes) == ("Attic", None, 0)
+
+
+def test_the_older_page_of_a_database_asks_before_it_sets_anything_back(admin: Client, db: None) -> None:
+    database = make_database(name="Shop", settings={"path": "/srv/shop"})
+    edit = reverse("database-edit", args=[database.slug])
+    older = opened(admin, edit, "details", "connection")
+    Database.objects.update(settings={"path": "/srv/moved"}, labels="large")
+    refused = admin.post(edit, older | {"name": "Shops"})
+    assert SAID.format(fields="Labels, File") in refused.content.decode()
+    database.refresh_from_db()
+    assert (database.name, database.settings) == ("Shop", {"path": "/srv/moved"})
+    admin.post(edit, older | {"name": "Shops", "filled": refused.context["meanwhile"].token})
+    database.refresh_from_db()
+    assert (database.name, database.labels, database.settings) == ("Shops", "", {"path": "/srv/shop"})
