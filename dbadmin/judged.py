@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from dbadmin.backups.judging import Judged, concerned, judge, preview
 from dbadmin.charts import Dot, dots
+from dbadmin.exceptions import ValidationFailed
 from dbadmin.models import Backup, Database, Retention, Schedule, Storage
 from dbadmin.templatetags.schedules import clock
 from dbadmin.text import Text
@@ -149,7 +150,8 @@ def outlook(retention: Retention, *, now: datetime, database: str = "", show: st
 def let_go_by(change: Callable[[], object], databases: Iterable[Database], *, now: datetime) -> list[Judged]:
     """Return what retention would release because of a change: it is made, looked at, and undone.
 
-    ``ValidationFailed`` as for ``outlook``. The change must do nothing but write to the catalogue.
+    The change must do nothing but write to the catalogue. Of a database with a retention whose time zone is unknown
+    here nothing goes.
     """
     found = list(databases)
     before = _not_for_good(found, now)
@@ -162,8 +164,16 @@ def let_go_by(change: Callable[[], object], databases: Iterable[Database], *, no
 
 def _not_for_good(databases: Iterable[Database], now: datetime) -> dict[int, Judged]:
     """Return what goes, now or as soon as what holds it is over."""
-    copies = [judged for each in preview(databases, now=now) for judged in each.copies]
+    copies = [judged for database in databases for judged in _judged(database, now)]
     return {judged.copy.pk: judged for judged in copies if not judged.keep or _is_for_now(judged)}
+
+
+def _judged(database: Database, now: datetime) -> Iterable[Judged]:
+    """Judge its copies; none while a retention cannot be applied, since nothing is deleted until that is mended."""
+    try:
+        return judge(database, now=now).copies
+    except ValidationFailed:
+        return ()
 
 
 def backed_up_by(schedule: Schedule) -> QuerySet[Database]:

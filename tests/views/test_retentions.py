@@ -180,6 +180,18 @@ def test_a_storage_that_would_let_copies_go_is_saved_only_after_a_look(admin: Cl
     assert storage.retention == shorter
 
 
+def test_a_retention_whose_zone_is_unknown_here_keeps_no_schedule_from_being_mended(
+    admin: Client, schedule: Schedule
+) -> None:
+    Retention.objects.update(time_zone="Mars/Base")
+    destination, shorter = schedule.destinations.get(), make_retention(name="Short", daily=2)
+    assert admin.get(reverse("schedule-remove", args=[schedule.pk])).context["released"] == []
+    given = {"name": "Nightly", "kind": "backup", "target": "all", "every": "day", "time": "03:00", "time_zone": "UTC"}
+    given |= {f"storage_{destination.storage_id}": "on", f"retention_{destination.storage_id}": str(shorter.pk)}
+    response = admin.post(reverse("schedule-edit", args=[schedule.pk]), given)
+    assert len(response.context["released"]) == 18
+
+
 def test_presets_fill_the_form(admin: Client) -> None:
     assert "Until there is one, every backup is kept for ever." in page(admin, reverse("retentions"))
     assert 'value="8"' in page(admin, reverse("retention-add") + "?preset=tiers")
