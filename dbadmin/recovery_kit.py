@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from django.db.models import Max
+from django.db.models import BooleanField, ExpressionWrapper, F, Prefetch, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import dbadmin
 from dbadmin import crypto
-from dbadmin.choices import BackupState, CopyState, EngineName
+from dbadmin.choices import CopyState, EngineName, Scope
 from dbadmin.models import Backup, Copy, Database, EncryptionKey, Storage
 from dbadmin.templatetags.storages import kind_label
 
@@ -61,28 +62,52 @@ def _head(with_secrets: bool) -> Iterator[str]:
 
 
 def _databases() -> Iterator[str]:
-    yield from _title(_("1. What is backed up, and where its newest backup lies"))
+    yield from _title(_("1. What is backed up, and where its newest full backups lie"))
     newest = _newest()
     for database in Database.objects.registered().select_related("application"):
         yield f"{database.application} / {database} ({database.get_engine_display()})"
-        backup = newest.get(database.pk)
-        if backup is None:
-            yield "    " + _("There is no backup yet.")
-            continue
-        yield f"    {backup.finished_at:%Y-%m-%d %H:%M} UTC  {backup.key}/"
-        yield "    SHA-256 backup.tar: " + backup.sha256
-        for copy in backup.copies.all():
-            if copy.state == CopyState.STORED:
-                yield (
-                    "    → " + copy.storage.name + (f"  (age: {', '.join(copy.recipients)})" if copy.recipients else "")
-                )
+        if database.pk not in newest:
+            yield "    " + _("There is no full backup in a storage that is registered.")
+        for backup, copies in newest.get(database.pk, {}).items():
+            yield f"    {backup.started_at:%Y-%m-%d %H:%M} UTC  {backup.key}/"
+            yield "    SHA-256 backup.tar: " + backup.sha256
+            yield from (f"    → {_place(copy)}" for copy in copies)
 
 
-def _newest() -> dict[int, Backup]:
-    available = Backup.objects.filter(state=BackupState.AVAILABLE).order_by()
-    ids = available.values("database").annotate(newest=Max("pk")).values("newest")
-    found = Backup.objects.filter(pk__in=ids).defer("facts", "origin").prefetch_related("copies__storage")
-    return {backup.database_id: backup for backup in found}
+def _place(copy: Copy) -> str:
+    notes = [_("in another place")] if copy.storage.is_offsite else []
+    notes += [f"age: {', '.join(copy.recipients)}"] if copy.recipients else []
+    notes += [] if copy.verified_at else [_("never read to its end")]
+    return copy.storage.name + (f"  ({'; '.join(notes)})" if notes else "")
+
+
+def _newest() -> dict[int, dict[Backup, list[Copy]]]:
+    """Return for each database its newest full backup of every storage, with the copies; what survives longest first.
+
+    What was read whole goes before what was only found: a newer archive that nobody has read may be rotten.
+    """
+    copies = Copy.objects.filter(pk__in=_newest_copies()).select_related("storage")
+    backups = Backup.objects.defer("facts", "origin")
+    found: dict[int, dict[Backup, list[Copy]]] = {}
+    by_place = copies.order_by("-storage__is_offsite", "-backup__started_at", "storage__name")
+    for copy in by_place.prefetch_related(Prefetch("backup", backups)):
+        found.setdefault(copy.backup.database_id, {}).setdefault(copy.backup, []).append(copy)
+    return found
+
+
+def _newest_copies() -> QuerySet[Copy]:
+    place = Window(
+        RowNumber(),
+        partition_by=("backup__database", "storage"),
+        order_by=(
+            ExpressionWrapper(Q(verified_at=None), output_field=BooleanField()).asc(),
+            F("backup__started_at").desc(),
+            F("backup").desc(),
+        ),
+    )
+    stored = Copy.objects.filter(state=CopyState.STORED, storage__in=Storage.objects.registered()).order_by()
+    full = stored.filter(backup__in=Backup.objects.available().filter(scope=Scope.FULL).order_by())
+    return full.alias(place=place).filter(place=1)
 
 
 def _storages() -> Iterator[str]:
