@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 import dbadmin
 from dbadmin import crypto
+from dbadmin.archives.age import NATIVE
 from dbadmin.choices import CopyState, EngineName, Scope
 from dbadmin.models import Backup, Copy, Database, EncryptionKey, Storage
 from dbadmin.templatetags.storages import kind_label
@@ -44,6 +45,8 @@ def kit(*, with_secrets: bool) -> str:
 
 def key_file(key: EncryptionKey, identity: str) -> str:
     """Return a private key as a file that age reads."""
+    if not identity.startswith(NATIVE):
+        return identity.strip() + "\n"  # age knows a key of OpenSSH only by the very beginning of the file
     comments = (key.name, f"created: {key.created_at:%Y-%m-%dT%H:%M:%SZ}", f"public key: {key.recipient}")
     return "".join(f"# {line}\n" for line in comments) + identity.strip() + "\n"
 

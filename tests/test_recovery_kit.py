@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pyrage
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dbadmin.models import Backup, Database, Storage
-from dbadmin.recovery_kit import kit
+from dbadmin.archives.age import new_identity, recipient_of
+from dbadmin.models import Backup, Database, EncryptionKey, Storage
+from dbadmin.recovery_kit import key_file, kit
 from tests.factories import make_backup, make_copy, make_database, make_storage
 
 pytestmark = pytest.mark.django_db
@@ -90,3 +94,26 @@ def test_fifty_databases_cost_as_many_queries_as_one() -> None:
     for number in range(48):
         make_copy(backup=taken(make_database(), storages[0], hours_ago=number), storage=storages[1])
     assert queries() == few
+
+
+def test_a_key_of_openssh_is_a_file_that_begins_with_it() -> None:
+    """What stands before it makes age take the file for a list of its own keys, and refuse it."""
+    written = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    key = EncryptionKey(name="ssh", recipient=recipient_of(written))
+    key.identity = written
+    key.save()
+    lines = kit(with_secrets=True).splitlines()
+    begin = lines.index("    private key; save these lines as key.txt:") + 1
+    end = lines.index("-----END OPENSSH PRIVATE KEY-----")
+    assert lines[begin] == "-----BEGIN OPENSSH PRIVATE KEY-----"
+    saved = "\n".join(lines[begin : end + 1]) + "\n"
+    assert saved == key_file(key, written)
+    sealed = pyrage.encrypt(b"archive", [pyrage.ssh.Recipient.from_str(key.recipient)])
+    assert pyrage.decrypt(sealed, [pyrage.ssh.Identity.from_buffer(saved.encode())]) == b"archive"
+
+
+def test_a_key_of_age_keeps_its_comments() -> None:
+    identity, recipient = new_identity()
+    lines = key_file(EncryptionKey(name="mine", recipient=recipient), identity).splitlines()
+    assert [line[0] for line in lines] == ["#", "#", "#", "A"]
+    assert lines[3] == identity
