@@ -19,11 +19,12 @@ from django.conf import settings
 from django.core.management import call_command
 
 from dbadmin import crypto
+from dbadmin.backups.own import SLUG
 from dbadmin.exceptions import Refused
 from dbadmin.management import secret_key
 from dbadmin.management.secret_key import rotate, secret_fields
 from dbadmin.models import Database, EncryptionKey, Job, KeyProof
-from tests.factories import make_database, make_job, make_storage
+from tests.factories import make_database, make_job, make_schedule, make_storage
 
 ROOT = Path(__file__).parent.parent.parent
 ROWS = 300
@@ -166,6 +167,57 @@ def test_with_a_key_from_the_environment_it_says_what_to_set(
     settings.ENCRYPTION_KEY = second["set"]["DBADMIN_ENCRYPTION_KEY"]
     assert (second["finished"], "," in settings.ENCRYPTION_KEY) == (True, False)
     assert rows() == SECRETS
+
+
+def rotated(capsys: pytest.CaptureFixture[str]) -> str:
+    call_command("rotate_secret_key")
+    return capsys.readouterr().out
+
+
+def test_the_catalogue_is_backed_up_to_where_its_schedule_does(
+    rows: Callable[[], tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    storage, own = make_storage(), make_database(slug=SLUG, is_catalogue=True)
+    schedule = make_schedule()
+    schedule.destinations.create(storage=storage)
+    said = rotated(capsys)
+    job = Job.objects.get(database=own)
+    assert (job.kind, job.state) == ("backup", "queued")
+    assert job.params == {"scope": "full", "schedule": schedule.pk, "storages": [storage.pk]}
+    assert f"A backup of the catalogue is queued (job {job.pk})" in said
+    assert "Until it is stored keep the old Recovery Kit" in said
+
+
+def test_the_catalogue_without_a_schedule_is_backed_up_to_the_default_storage(
+    rows: Callable[[], tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_storage(is_default=True)
+    own = make_database(slug=SLUG, is_catalogue=True)
+    call_command("rotate_secret_key", json=True)
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    job = Job.objects.get(database=own)
+    assert (job.params, result["catalogue_backup_job"]) == ({"scope": "full"}, job.pk)
+
+
+@pytest.mark.parametrize("is_at_work", [False, True])
+def test_where_no_backup_of_the_catalogue_can_be_queued_it_is_said_how(
+    is_at_work: bool, rows: Callable[[], tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A backup that began before may hold the secrets as they were; it is not counted on."""
+    own = make_database(slug=SLUG, is_catalogue=True)
+    if is_at_work:
+        make_storage(is_default=True)
+        make_job(database=own, state="running")
+    said = rotated(capsys)
+    assert Job.objects.filter(database=own).count() == is_at_work
+    assert "manage.py backup run dbadmin-catalogue\n" in said
+    assert "Until it is stored keep the old Recovery Kit" in said
+
+
+def test_where_the_catalogue_is_not_backed_up_nothing_is_said_of_it(
+    rows: Callable[[], tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "catalogue" not in rotated(capsys)
 
 
 def manage(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

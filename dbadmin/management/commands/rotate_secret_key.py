@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from dbadmin.management.catalogue_backup import catalogue, queue_backup
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand
 from dbadmin.management.secret_key import Rotation, rotate
+from dbadmin.models import Database, Job
 
 
 class Command(VerbCommand):
@@ -29,14 +31,17 @@ class Command(VerbCommand):
     def do(self, options: dict[str, Any]) -> Outcome:
         """Change it; exit code 1 when there is something left to set, 2 when some secrets cannot be read."""
         done = rotate(leave_unreadable=options["leave_unreadable"])
+        own = catalogue() if done.finished else None
+        job = queue_backup(own) if own else None
         result = {
             "finished": done.finished,
             "changed": done.changed,
             "unreadable": [asdict(each) for each in done.unreadable],
             "set": {"DBADMIN_ENCRYPTION_KEY": ",".join(done.to_set)} if done.to_set else {},
+            "catalogue_backup_job": job.pk if job else None,
         }
         code = CRITICAL if done.unreadable else DONE if done.finished else WARNING
-        return Outcome(results=[result], lines=_lines(done), exit_code=code)
+        return Outcome(results=[result], lines=[*_lines(done), *_catalogue_lines(own, job)], exit_code=code)
 
 
 def _lines(done: Rotation) -> Iterator[str]:
@@ -56,3 +61,16 @@ def _lines(done: Rotation) -> Iterator[str]:
         yield f"DBADMIN_ENCRYPTION_KEY={','.join(done.to_set)}"
     else:
         yield "All secrets have the new key; the former one is forgotten. Make a new Recovery Kit."
+
+
+def _catalogue_lines(own: Database | None, job: Job | None) -> Iterator[str]:
+    """Say what the former key is needed for still: the stored secrets in backups of the catalogue made before."""
+    if own is None:
+        return
+    if job:
+        yield f"A backup of the catalogue is queued (job {job.pk}); a worker or the next tick makes it."
+    else:
+        yield "No backup of the catalogue could be queued. Once nothing else works on it, make one:"
+        yield f"manage.py backup run {own.slug}"
+    yield "Until it is stored keep the old Recovery Kit, too:"
+    yield "the former key in it opens the passwords of a catalogue that was backed up before."
