@@ -66,6 +66,16 @@ def keep_keys(path: Path, keys: Sequence[str]) -> None:
         os.close(folder)
 
 
+def remove_left_overs(path: Path) -> None:
+    """Remove what writers of the key file left beside it when they were killed: it holds keys in clear.
+
+    The caller has seen to it that nobody writes the key file now.
+    """
+    for beside in path.parent.glob(f".{path.name}.*"):
+        if beside.suffix.removeprefix(".").isdecimal():
+            beside.unlink(missing_ok=True)
+
+
 def is_current(token: str) -> bool:
     """Whether the token was made with the first key."""
     try:

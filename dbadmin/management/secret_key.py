@@ -67,6 +67,7 @@ def rotate(*, leave_unreadable: bool = False) -> Rotation:
         return _in_environment(leave_unreadable=leave_unreadable)
     path = Path(settings.ENCRYPTION_KEY_FILE)
     with _alone(path):
+        crypto.remove_left_overs(path)
         keys = crypto.keys()
         if len(keys) == 1:
             keys = [_new_key(), *keys]

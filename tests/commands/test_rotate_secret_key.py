@@ -153,6 +153,21 @@ def test_two_at_once_are_refused(rows: Callable[[], tuple[Any, ...]], key_file: 
         rotate()
 
 
+def test_what_a_killed_writer_left_beside_the_key_file_goes(
+    rows: Callable[[], tuple[Any, ...]], key_file: Path
+) -> None:
+    left, others = key_file.with_name(".encryption_key.4711"), key_file.with_name(".encryption_key.kept")
+    for path in (left, others):
+        path.write_text(key_file.read_text())
+    with secret_key._alone(key_file), pytest.raises(Refused):
+        rotate()
+    assert left.exists()  # it may be of who holds the lock
+    rotate()
+    assert not left.exists()
+    assert others.exists()
+    assert rows() == SECRETS
+
+
 def test_with_a_key_from_the_environment_it_says_what_to_set(
     rows: Callable[[], tuple[Any, ...]], key_file: Path, settings: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,3 +276,4 @@ def test_kill_9_at_any_moment_loses_nothing(tmp_path: Path) -> None:
     assert f"read {ROWS}" in manage(tmp_path, "shell", "-c", READ).stdout
     keys = (tmp_path / "encryption_key").read_text().split()
     assert (len(keys), former in keys) == (1, False)
+    assert not list(tmp_path.glob(".encryption_key*"))
