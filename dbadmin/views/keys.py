@@ -57,22 +57,45 @@ def add(request: HttpRequest) -> HttpResponse:
 @requires("dbadmin.change_encryptionkey")
 @require_POST
 def retire(request: HttpRequest, pk: int) -> HttpResponse:
-    """Write with this key no more, or again; archives that exist stay readable with it."""
+    """Write with this key no more, or again; archives that exist stay readable with it.
+
+    ``retired`` says which, so that two tabs that ask for the same do not undo each other.
+    """
     key = get_object_or_404(EncryptionKey, pk=pk)
+    retired = request.POST.get("retired") == "1"
     try:
-        with transaction.atomic():
-            if key.retired_at is None:
-                require_not_the_last(key)
-            key.retired_at = timezone.now() if key.retired_at is None else None
-            key.save(update_fields=["retired_at"])
-            _record(request, "key.retire" if key.retired_at else "key.use_again", key)
+        is_changed = _retire(request, key, retired=retired)
     except DbadminError as error:
         return failed(request, error, back_to=reverse("keys"))
-    said = (
-        _("{name} is retired: new archives are not encrypted for it.") if key.retired_at else _("{name} is used again.")
-    )
-    messages.success(request, said.format(name=key))
+    if is_changed:
+        messages.success(request, _said(retired=retired).format(name=key))
+    else:
+        messages.info(request, _said_before(retired=retired).format(name=key))
     return redirect("keys")
+
+
+@transaction.atomic
+def _retire(request: HttpRequest, key: EncryptionKey, *, retired: bool) -> bool:
+    """Say whether it was not so before; ``Refused`` for the only key of a storage."""
+    key = EncryptionKey.objects.select_for_update().get(pk=key.pk)
+    if (key.retired_at is not None) == retired:
+        return False
+    if retired:
+        require_not_the_last(key)
+    key.retired_at = timezone.now() if retired else None
+    key.save(update_fields=["retired_at"])
+    _record(request, "key.retire" if retired else "key.use_again", key)
+    return True
+
+
+def _said(*, retired: bool) -> str:
+    return _("{name} is retired: new archives are not encrypted for it.") if retired else _("{name} is used again.")
+
+
+def _said_before(*, retired: bool) -> str:
+    if retired:
+        return _("{name} was retired already. Nothing was changed.")
+    return _("{name} was in use already. Nothing was changed.")
 
 
 @requires("dbadmin.change_encryptionkey")

@@ -100,15 +100,33 @@ def test_the_only_key_of_a_storage_is_not_retired(admin: Client) -> None:
     key, _identity = make_key()
     storage = make_storage()
     storage.keys.add(key)
-    page = admin.post(f"/keys/{key.pk}/retire/", follow=True)
+    path = f"/keys/{key.pk}/retire/"
+    page = admin.post(path, {"retired": "1"}, follow=True)
     assert "only key" in page.content.decode()
     storage.keys.add(make_key("second")[0])
-    admin.post(f"/keys/{key.pk}/retire/")
+    admin.post(path, {"retired": "1"})
     key.refresh_from_db()
     assert key.retired_at
-    admin.post(f"/keys/{key.pk}/retire/")
+    admin.post(path, {"retired": "0"})
     key.refresh_from_db()
     assert not key.retired_at
+
+
+def test_what_two_tabs_ask_for_is_done_once_and_told(admin: Client) -> None:
+    key, _identity = make_key()
+    pressed = re.findall(r'name="(retired)" value="(\d)"', admin.get("/keys/").content.decode())
+    said = [admin.post(f"/keys/{key.pk}/retire/", dict(pressed), follow=True).content.decode() for _tab in range(2)]
+    key.refresh_from_db()
+    assert key.retired_at
+    assert "key is retired: new archives are not encrypted for it." in said[0]
+    assert "key was retired already. Nothing was changed." in said[1]
+    pressed = re.findall(r'name="(retired)" value="(\d)"', said[0])
+    said = [admin.post(f"/keys/{key.pk}/retire/", dict(pressed), follow=True).content.decode() for _tab in range(2)]
+    key.refresh_from_db()
+    assert not key.retired_at
+    assert "key is used again." in said[0]
+    assert "key was in use already. Nothing was changed." in said[1]
+    assert AuditEvent.objects.filter(action__in=("key.retire", "key.use_again")).count() == 2
 
 
 def test_a_private_half_goes_only_when_the_name_is_typed(admin: Client) -> None:
