@@ -45,10 +45,11 @@ def checked_recipient(text: str) -> str:
 
 
 def read_key_file(content: bytes) -> tuple[str, ...]:
-    """Return the private keys of a key file, at least one.
+    """Return all private keys of a key file, at least one, each once.
 
-    It is what ``age-keygen`` writes (lines of AGE-SECRET-KEY-1…, comments with #) or an OpenSSH private key without a
-    passphrase. ``ValidationFailed`` for anything else; the message never repeats what the file holds.
+    It is what ``age-keygen`` writes (lines of AGE-SECRET-KEY-1…, comments with #), OpenSSH private keys without a
+    passphrase, or both one after the other. ``ValidationFailed`` for anything else; the message never repeats what
+    the file holds.
     """
     if len(content) > KEY_FILE_BYTES:
         raise _no_key_file(Text("It is larger than 64 KB."))
@@ -58,7 +59,8 @@ def read_key_file(content: bytes) -> tuple[str, ...]:
         raise _no_key_file(Text("It is not text.")) from error
     if text.startswith(("age-encryption.org/", "-----BEGIN AGE ENCRYPTED FILE-----")):
         raise _no_key_file(Text("It is protected by a passphrase: decrypt it with “age -d” first."))
-    found = tuple(match + "\n" for match in OPENSSH.findall(text)) or tuple(_native_lines(text))
+    openssh = (match + "\n" for match in OPENSSH.findall(text))
+    found = tuple(dict.fromkeys((*openssh, *_native_lines(text))))
     if not found:
         raise _no_key_file(Text("There is no line that begins with AGE-SECRET-KEY-1."))
     for identity in found:

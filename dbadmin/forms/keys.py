@@ -12,6 +12,7 @@ from dbadmin.archives.age import KEY_FILE_BYTES, checked_recipient, new_identity
 from dbadmin.exceptions import ValidationFailed
 from dbadmin.forms.styles import Styled
 from dbadmin.models import EncryptionKey
+from dbadmin.text import Text
 
 LONGEST = EncryptionKey._meta.get_field("recipient").max_length or 0
 KEPT, ONCE, PUBLIC, PRIVATE = "kept", "once", "public", "private"
@@ -80,4 +81,10 @@ class KeyForm(Styled, forms.ModelForm):  # type: ignore[type-arg]
 
     def _sent(self) -> str:
         sent = self.cleaned_data.get("key_file")
-        return read_key_file(sent.read(KEY_FILE_BYTES + 1) if sent else b"")[0]
+        found = read_key_file(sent.read(KEY_FILE_BYTES + 1) if sent else b"")
+        if len(found) > 1:
+            raise ValidationFailed(
+                Text("The file holds {count} private keys.", count=len(found)),
+                Text("Add them one by one, each from a file of its own. Nothing was saved."),
+            )
+        return found[0]

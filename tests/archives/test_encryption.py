@@ -170,6 +170,17 @@ def test_ssh_keys_serve_too(kind: str, tmp_path: Path) -> None:
     assert b"".join(decrypt(encrypt([b"words"], [recipient]), [OTHER_IDENTITY, identity])) == b"words"
 
 
+def test_all_keys_of_a_file_are_tried(tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    openssh = (tmp_path / "key").read_text()
+    public = checked_recipient((tmp_path / "key.pub").read_text())
+    for text in (f"# both\n{IDENTITY}\n{openssh}", f"{openssh}{IDENTITY}\n{IDENTITY}\n"):
+        found = read_key_file(text.encode())
+        assert sorted(found) == sorted((IDENTITY, openssh))
+        for recipient in (RECIPIENT, public):
+            assert b"".join(decrypt(encrypt([b"words"], [recipient]), found)) == b"words"
+
+
 def test_a_key_with_a_passphrase_is_refused_in_words(tmp_path: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", tmp_path / "key"], check=True)
     with pytest.raises(ValidationFailed, match="without a passphrase"):

@@ -90,6 +90,16 @@ def test_junk_is_refused_in_words(sent: dict[str, Any], admin: Client) -> None:
     assert not EncryptionKey.objects.exists()
 
 
+def test_of_several_keys_in_one_file_none_is_forgotten(admin: Client) -> None:
+    both = [new_identity()[0], new_identity()[0]]
+    page = admin.post("/keys/add/", {"name": "both", "how": "private", "key_file": file_of(*both)})
+    assert page.status_code == 422
+    assert "The file holds 2 private keys. Add them one by one" in page.content.decode()
+    assert not EncryptionKey.objects.exists()
+    admin.post("/keys/add/", {"name": "one", "how": "private", "key_file": file_of(both[0], both[0])})
+    assert EncryptionKey.objects.get().identity == both[0]
+
+
 def test_the_same_key_is_not_taken_twice(admin: Client) -> None:
     key, _identity = make_key()
     page = admin.post("/keys/add/", {"name": "again", "how": "public", "public": key.recipient})
