@@ -12,19 +12,23 @@ from django.utils.translation import gettext as _
 import dbadmin
 from dbadmin import crypto
 from dbadmin.archives.age import NATIVE
+from dbadmin.backups.naming import original_name
 from dbadmin.choices import CopyState, EngineName, Scope
+from dbadmin.exceptions import DbadminError
 from dbadmin.models import Backup, Copy, Database, EncryptionKey, Storage
+from dbadmin.storages.kinds import KINDS
 from dbadmin.templatetags.storages import kind_label
 
 WIDTH = 72
 DECRYPT = "age -d -i key.txt backup.tar.age | tar -xf -"
 READ_MANIFEST = "age -d -i key.txt manifest.json.age > manifest.json"
 CHECK = "age -d -i key.txt backup.tar.age | sha256sum"
+CHECK_CLEAR = "sha256sum backup.tar"
 POSTGRESQL = """psql --quiet --file=globals.sql postgres
 createdb NAME
 pg_restore --format=directory --jobs=2 --dbname=NAME dump"""
 SQLITE = "zstd -d database.sqlite3.zst -o restored.sqlite3"
-RECOVER = "python manage.py recover --storage ADDRESS --key-file key.txt"
+RECOVER = "uv run manage.py recover --storage ADDRESS --key-file key.txt"
 
 
 def kit(*, with_secrets: bool) -> str:
@@ -69,12 +73,27 @@ def _databases() -> Iterator[str]:
     newest = _newest()
     for database in Database.objects.registered().select_related("application"):
         yield f"{database.application} / {database} ({database.get_engine_display()})"
+        if lived := _lived(database):
+            yield "    " + lived
         if database.pk not in newest:
             yield "    " + _("There is no full backup in a storage that is registered.")
         for backup, copies in newest.get(database.pk, {}).items():
             yield f"    {backup.started_at:%Y-%m-%d %H:%M} UTC  {backup.key}/"
             yield "    SHA-256 backup.tar: " + backup.sha256
             yield from (f"    → {_place(copy)}" for copy in copies)
+
+
+def _lived(database: Database) -> str:
+    """Say where it is when all is well; a restore by hand needs the names. Nothing here is secret."""
+    if database.engine != EngineName.POSTGRESQL:
+        return str(database.settings.get("path") or database.settings.get("folder") or "")
+    try:
+        reached = database.connection()
+    except DbadminError:  # such as a variable that is not set now, or a password of another key
+        return _("database {name}").format(name=original_name(database))
+    server, _slash, name = reached.address.partition(f":{reached.port}/")
+    words = _("database {name} on {server}, user {user}") if reached.user else _("database {name} on {server}")
+    return words.format(name=name, server=f"{server}:{reached.port}", user=reached.user)
 
 
 def _place(copy: Copy) -> str:
@@ -160,12 +179,11 @@ def _by_hand() -> Iterator[str]:
     yield from _commands(DECRYPT, READ_MANIFEST)
     yield _("In clear:")
     yield from _commands("tar -xf backup.tar")
-    yield _("This has to print archive_sha256 of the manifest:")
-    yield from _commands(CHECK)
+    yield _("This has to print archive_sha256 of the manifest, which part 1 has, too; encrypted, or in clear:")
+    yield from _commands(CHECK, CHECK_CLEAR)
     engines = set(Database.objects.registered().values_list("engine", flat=True))
     if EngineName.POSTGRESQL in engines:
-        yield _("PostgreSQL; pg_restore of the version that is client_version in the manifest, or a later one:")
-        yield from _commands(*POSTGRESQL.splitlines())
+        yield from _by_hand_postgresql()
     if EngineName.SQLITE in engines:
         yield _("SQLite:")
         yield from _commands(SQLITE)
@@ -173,15 +191,37 @@ def _by_hand() -> Iterator[str]:
         yield _("Files are below files/, as they were.")
 
 
+def _by_hand_postgresql() -> Iterator[str]:
+    yield _("PostgreSQL; pg_restore of the version that is client_version in the manifest, or a later one:")
+    yield from _commands(*POSTGRESQL.splitlines())
+    yield _("NAME is the name of the database in part 1. PGHOST, PGPORT and PGUSER say which server takes it.")
+    yield _("globals.sql makes the roles; where it is missing, leave its line out.")
+    yield _("“ERROR: role … already exists” does no harm.")
+
+
 def _dashboard(with_secrets: bool) -> Iterator[str]:
     yield from _title(_("5. Bringing dbadmin itself back on an empty machine"))
-    yield _("Install dbadmin, set the key of its stored passwords, and point it at a storage:")
+    yield _("Get the source code of dbadmin (clone or copy it) from where you installed it from. It needs uv.")
+    yield _("In its folder set the key of its stored passwords, and point it at a storage:")
     yield from _commands("export DBADMIN_ENCRYPTION_KEY=…", RECOVER)
+    yield _("Leave --key-file out where no archive is encrypted.")
+    yield from _variables()
     if with_secrets:
         yield "DBADMIN_ENCRYPTION_KEY=" + ",".join(crypto.keys())
     else:
         yield _("DBADMIN_ENCRYPTION_KEY is in the home folder (encryption_key) or in the environment of dbadmin.")
         yield _("Without it the archives still come back; passwords of databases and storages are entered again.")
+
+
+def _variables() -> Iterator[str]:
+    """Name the variables that carry what an address cannot, of the kinds of storages that there are."""
+    used = set(Storage.objects.registered().values_list("kind", flat=True))
+    kinds = [kind for kind in KINDS.values() if kind.name in used and kind.variables]
+    if kinds:
+        yield _(
+            "Before that, set what the address does not hold, such as the storage's password or token, with export:"
+        )
+    yield from (f"    {kind.label}: {', '.join(kind.variables)}" for kind in kinds)
 
 
 def _title(words: str) -> Iterable[str]:

@@ -25,9 +25,9 @@ def taken(database: Database, storage: Storage, *, hours_ago: int, **fields: obj
     return make_backup(database=database, storage=storage, started_at=at, finished_at=at, **fields)
 
 
-def part(number: int, text: str | None = None) -> str:
+def part(number: int) -> str:
     """The lines of one numbered section."""
-    written = text or kit(with_secrets=False)
+    written = kit(with_secrets=False)
     return written.partition(f"\n{number}. ")[2].partition(f"\n{number + 1}. ")[0]
 
 
@@ -117,3 +117,32 @@ def test_a_key_of_age_keeps_its_comments() -> None:
     lines = key_file(EncryptionKey(name="mine", recipient=recipient), identity).splitlines()
     assert [line[0] for line in lines] == ["#", "#", "#", "A"]
     assert lines[3] == identity
+
+
+def test_the_kit_names_what_a_restore_of_postgresql_needs() -> None:
+    settings = {"host": "db.example", "port": 5433, "user": "camp", "name": "camp_live"}
+    database = make_database(engine="postgresql", settings=settings)
+    database.password = "not for the kit"
+    database.save()
+    assert "    database camp_live on db.example:5433, user camp\n" in part(1)
+    assert "not for the kit" not in kit(with_secrets=True)
+    assert "createdb NAME" in part(4)
+    assert "NAME is the name of the database in part 1." in part(4)
+    assert "“ERROR: role … already exists” does no harm." in part(4)
+
+
+def test_the_kit_is_made_although_a_connection_cannot_be() -> None:
+    make_database(engine="postgresql", settings={"name": "camp_live"}, encrypted_password="of another key")
+    assert "    database camp_live\n" in part(1)
+
+
+def test_the_kit_checks_archives_in_clear_too() -> None:
+    assert "    sha256sum backup.tar\n" in part(4)
+
+
+def test_the_kit_names_where_dbadmin_and_the_secrets_of_a_bucket_come_from() -> None:
+    make_storage(name="Local")
+    assert "AWS_" not in part(5)
+    make_storage(name="Bucket", kind="s3", settings={"bucket": "b"})
+    assert "Get the source code of dbadmin" in part(5)
+    assert "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY" in part(5)

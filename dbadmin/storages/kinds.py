@@ -47,6 +47,11 @@ class Kind:
         return next((each for each in self.settings if each.name == name), None)
 
     @property
+    def variables(self) -> tuple[str, ...]:
+        """Return the environment variables that complete an address, one for each setting that has any."""
+        return tuple(each.variables[0] for each in self.settings if each.variables)
+
+    @property
     def secret_names(self) -> frozenset[str]:
         """Names of those that are never shown again."""
         return frozenset(each.name for each in self.settings if each.secret)
