@@ -1,10 +1,13 @@
-"""A storage's folder copied to another host by rsync over SSH. Nothing is deleted there unless somebody asks for it."""
+"""A storage's folder copied to another host by rsync over SSH. What is there is never replaced, nor deleted unasked."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,16 +26,34 @@ from dbadmin.text import Text
 # user@host:folder, host:/folder, or a folder of this machine such as a mounted disk; never an option of rsync.
 TARGET = re.compile(r"^(?!-)(?!rsync:)(?:(?:[\w.-]+@)?[\w.-]+:)?/?[^:\0]*[^:\0/ -][^:\0]*$")
 PARTIAL = ".rsync-partial"
+LOST = (CopyState.DAMAGED, CopyState.VANISHED)
+# What the catalogue does not call complete here would stay in the mirror as it is now, since nothing is replaced there.
+UNSENT = (*LOST, CopyState.WAITING, CopyState.FAILED)
+# rsync's "%i": eleven characters, of which the first two say what is done to what, and the fourth whether sizes differ.
+ITEMS = "--out-format=%i %n"
+NAME_AT = 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mirrored:
-    """What one run did. ``missing``: keys of archives that the catalogue has and the storage lacks."""
+    """What one run did.
+
+    ``missing``: keys of archives that the catalogue has and the storage lacks; ``withheld``: of those that are here
+    and were not sent, since the catalogue calls them damaged or vanished. ``different``: files that have another size
+    there than here.
+    """
 
     target: str
     files: int
     seconds: float
     missing: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
+    different: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the mirror has everything that the catalogue has, as far as sizes tell."""
+        return not (self.missing or self.withheld or self.different)
 
 
 def mirror(
@@ -44,29 +65,47 @@ def mirror(
     delete: bool = False,
     ssh_config: Path | None = None,
 ) -> Mirrored:
-    """Make ``target`` have every archive of a local ``storage``; what is the same there is not sent again.
+    """Make ``target`` have every good archive of a local ``storage``; a file that is there is never replaced.
 
-    ``delete`` also removes there what is gone here; ``Refused`` while anything is missing here that the catalogue
-    has, so that an emptied disk never empties the mirror. Without it what is there is sent, and what is missing told.
+    Archives never change, so what differs there is told, not mended: the one here may be the bad one. ``delete`` also
+    removes there what is gone here; ``Refused`` while anything is missing here that the catalogue has, so that an
+    emptied disk never empties the mirror. Without it what is there is sent, and what is missing told.
     Interrupted files go on where they stopped. ``ssh_config``: in place of the user's own. ``ToolMissing`` without
     rsync; ``StorageError`` with what it said otherwise.
     """
     folder = _folder(storage)
-    if not TARGET.match(target):
-        raise ValidationFailed(
-            Text("“{target}” is no place for a mirror.", target=target),
-            Text("Write user@host:/folder, or a folder of this machine."),
-        )
+    _require_place(target)
     missing = _missing(storage, folder)
     if delete and missing:
         raise _incomplete(missing)
     progress.phase(Text("Copying to {target}", target=target))
     began = timezone.now()
-    sent = _rsync(_argv(folder, target, delete=delete, ssh_config=ssh_config), progress)
+    with _unsent(storage) as unsent:
+        run = _Run(folder=folder, target=target, unsent=unsent, ssh_config=ssh_config, progress=progress)
+        sent = run.send(delete=delete)
+        different = run.different()
     now = timezone.now()
     Storage.objects.filter(pk=storage.pk).update(mirror_target=target, mirrored_at=now)
-    audit.record(actor, "storage.mirror", storage, target=target, files=sent, delete=delete, missing=len(missing))
-    return Mirrored(target=target, files=sent, seconds=round((now - began).total_seconds(), 2), missing=missing)
+    audit.record(
+        actor, "storage.mirror", storage, target=target, files=sent, delete=delete, missing=len(missing),
+        different=len(different),
+    )  # fmt: skip
+    return Mirrored(
+        target=target,
+        files=sent,
+        seconds=round((now - began).total_seconds(), 2),
+        missing=missing,
+        withheld=tuple(key for key in _keys(storage, LOST) if _is_here(folder / key)),
+        different=different,
+    )
+
+
+def _require_place(target: str) -> None:
+    if not TARGET.match(target):
+        raise ValidationFailed(
+            Text("“{target}” is no place for a mirror.", target=target),
+            Text("Write user@host:/folder, or a folder of this machine."),
+        )
 
 
 def _folder(storage: Storage) -> Path:
@@ -85,9 +124,13 @@ def _folder(storage: Storage) -> Path:
 
 def _missing(storage: Storage, folder: Path) -> tuple[str, ...]:
     """Return the keys of what is not here, also where that was noticed before: the mirror may have the last copy."""
-    expected = Copy.objects.filter(storage=storage, state__in=(CopyState.STORED, CopyState.VANISHED))
-    keys = expected.order_by("-backup__started_at").values_list("backup__key", flat=True)
-    return tuple(key for key in keys.iterator() if not _is_here(folder / key))
+    expected = _keys(storage, (CopyState.STORED, CopyState.VANISHED))
+    return tuple(key for key in expected if not _is_here(folder / key))
+
+
+def _keys(storage: Storage, states: Iterable[CopyState]) -> Iterator[str]:
+    copies = Copy.objects.filter(storage=storage, state__in=states).order_by("-backup__started_at")
+    return copies.values_list("backup__key", flat=True).iterator()
 
 
 def _is_here(archive: Path) -> bool:
@@ -104,25 +147,56 @@ def _incomplete(missing: tuple[str, ...]) -> Refused:
     )  # fmt: skip
 
 
-def _argv(folder: Path, target: str, *, delete: bool, ssh_config: Path | None) -> tuple[str, ...]:
-    program = shutil.which("rsync")
-    if program is None:
-        raise ToolMissing(Text("rsync is not on this machine."), Text("Install it here and on the other host."))
-    ssh = ["ssh", "-o", "BatchMode=yes", *(("-F", str(ssh_config)) if ssh_config else ())]
-    return (
-        program, "--archive", "--no-owner", "--no-group", "--out-format=%n", f"--partial-dir={PARTIAL}",
-        f"--exclude={TEMPORARY}*", f"--rsh={shlex.join(ssh)}", *(("--delete-after",) if delete else ()),
-        "--", f"{folder}/", target,
-    )  # fmt: skip
+@contextmanager
+def _unsent(storage: Storage) -> Iterator[Path]:
+    """Give a file with rsync's patterns of what is not sent; what is there under these names is not deleted either."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="dbadmin-") as patterns:
+        patterns.writelines(f"/{_pattern(key)}/\n" for key in _keys(storage, UNSENT))
+        patterns.flush()
+        yield Path(patterns.name)
 
 
-def _rsync(argv: tuple[str, ...], progress: Progress) -> int:
-    """Return how many files were sent."""
-    try:
-        said = Command(argv=argv).read(progress=progress)
-    except CommandFailed as failed:
-        raise StorageError(
-            Text("The copy was not finished: {reason}", reason=failed.output[-1] if failed.output else failed.message),
-            Text("Look whether the other host answers, knows our SSH key and has space; what arrived stays there."),
-        ) from failed
-    return sum(not line.endswith("/") for line in said.splitlines() if line)
+def _pattern(key: str) -> str:
+    """rsync takes a backslash for an escape only where there is a wildcard."""
+    return re.sub(r"([\\*?\[])", r"\\\1", key) if re.search(r"[*?\[]", key) else key
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """rsync, from ``folder`` to ``target``, but for what the patterns in the file ``unsent`` name."""
+
+    folder: Path
+    target: str
+    unsent: Path
+    ssh_config: Path | None
+    progress: Progress
+
+    def send(self, *, delete: bool) -> int:
+        """Send what is not there; return how many files that were. A file gets its name there when it is complete."""
+        options = ("--ignore-existing", f"--partial-dir={PARTIAL}", *(("--delete-after",) if delete else ()))
+        return sum(item.startswith(("<f", ">f")) for item in self._items(*options))
+
+    def different(self) -> tuple[str, ...]:
+        """Return the names of the files that have another size there; nothing is changed."""
+        items = self._items("--dry-run", "--existing", "--size-only")
+        return tuple(item[NAME_AT:] for item in items if re.match(r"[<>]f.s", item))
+
+    def _items(self, *options: str) -> list[str]:
+        try:
+            return Command(argv=self._argv(*options)).read(progress=self.progress).splitlines()
+        except CommandFailed as failed:
+            reason = failed.output[-1] if failed.output else failed.message
+            raise StorageError(
+                Text("The copy was not finished: {reason}", reason=reason),
+                Text("Look whether the other host answers, knows our SSH key and has space; what arrived stays there."),
+            ) from failed
+
+    def _argv(self, *options: str) -> tuple[str, ...]:
+        program = shutil.which("rsync")
+        if program is None:
+            raise ToolMissing(Text("rsync is not on this machine."), Text("Install it here and on the other host."))
+        ssh = ["ssh", "-o", "BatchMode=yes", *(("-F", str(self.ssh_config)) if self.ssh_config else ())]
+        return (
+            program, "--archive", "--no-owner", "--no-group", ITEMS, *options, f"--exclude={TEMPORARY}*",
+            f"--exclude-from={self.unsent}", f"--rsh={shlex.join(ssh)}", "--", f"{self.folder}/", self.target,
+        )  # fmt: skip

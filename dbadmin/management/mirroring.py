@@ -46,10 +46,14 @@ class MirroringVerbs:
         )
         row = {"storage": storage.name, "target": done.target, "files": done.files, "seconds": done.seconds}
         return Outcome(
-            results=[row | {"missing": len(done.missing)}],
+            results=[row | _problems(done)],
             lines=_lines(storage, done),
-            exit_code=CRITICAL if done.missing else DONE,
+            exit_code=DONE if done.is_whole else CRITICAL,
         )
+
+
+def _problems(done: Mirrored) -> dict[str, int]:
+    return {"missing": len(done.missing), "withheld": len(done.withheld), "different": len(done.different)}
 
 
 def _lines(storage: Storage, done: Mirrored) -> Iterator[str]:
@@ -65,3 +69,22 @@ def _lines(storage: Storage, done: Mirrored) -> Iterator[str]:
             key=done.missing[0],
         )
         yield str(lacking)
+    if done.withheld:
+        bad = Text(
+            "Archives that were not sent because the catalogue calls them damaged or vanished: {count}, such as {key}. "
+            "“backup verify” reads them again.",
+            count=len(done.withheld),
+            key=done.withheld[0],
+        )
+        yield str(bad)
+    if done.different:
+        unlike = Text(
+            "Files that have another size in {target} than in “{storage}”: {count}, such as {name}. Nothing was "
+            "replaced there. “backup verify” says whether the one here is good; if it is, remove the one there and "
+            "sync again.",
+            target=done.target,
+            storage=storage.name,
+            count=len(done.different),
+            name=done.different[0],
+        )
+        yield str(unlike)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -93,13 +94,62 @@ def test_what_is_missing_is_told_while_the_rest_is_sent(
     with pytest.raises(SystemExit, match="2"):
         call_command(*sync, "--json")
     [row] = json.loads(capsys.readouterr().out)["results"]
-    assert (row["files"], row["missing"]) == (3, 2)
+    assert (row["files"], row["missing"]) == (2, 2)
     assert f"{kept.key}/backup.tar" in content(there)
     with pytest.raises(SystemExit, match="2"):
         call_command(*sync)
     assert f"that the catalogue has and “here” lacks: 2, such as {gone.key}." in capsys.readouterr().out
     with pytest.raises(Refused, match="are missing here"):
         to(storage, str(there), delete=True)
+
+
+def test_what_the_mirror_has_is_never_replaced(
+    tmp_path: Path, storage: Storage, backup: Backup, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there = Path(storage.settings["path"]), tmp_path / "there"
+    rotten, truncated = backup, take(tmp_path, storage)
+    to(storage, str(there))
+    before = content(there)
+    tar = here / rotten.key / "backup.tar"
+    tar.write_bytes(os.urandom(tar.stat().st_size))
+    os.truncate(here / truncated.key / "backup.tar", 10)
+    new = take(tmp_path, storage)
+    sync = ("backup", "sync", "--storage", "here", "--to", str(there))
+    with pytest.raises(SystemExit, match="2"):
+        call_command(*sync)
+    said = capsys.readouterr().out
+    assert f": 1, such as {truncated.key}/backup.tar. Nothing was replaced" in said
+    after = content(there)
+    assert {name: after.pop(name) for name in list(after) if name.startswith(new.key)}.keys() == {
+        f"{new.key}/backup.tar",
+        f"{new.key}/manifest.json",
+    }
+    assert after == before
+
+
+@pytest.mark.parametrize("state", ["damaged", "vanished", "waiting", "failed"])
+def test_what_is_not_good_by_the_catalogue_is_not_sent(
+    tmp_path: Path, storage: Storage, backup: Backup, state: str
+) -> None:
+    there, kept = tmp_path / "there", take(tmp_path, storage)
+    Backup.objects.filter(pk=backup.pk).update(key=f"{backup.key}[a]*")
+    (Path(storage.settings["path"]) / backup.key).rename(Path(storage.settings["path"]) / f"{backup.key}[a]*")
+    backup.copies.update(state=state)
+    done = mirror(storage, str(there), actor=audit.SYSTEM, progress=Silent())
+    assert set(content(there)) == {f"{kept.key}/backup.tar", f"{kept.key}/manifest.json"}
+    assert done.withheld == ((f"{backup.key}[a]*",) if state in ("damaged", "vanished") else ())
+    assert done.is_whole is not bool(done.withheld)
+
+
+def test_a_good_one_there_outlives_a_damaged_one_here(tmp_path: Path, storage: Storage, backup: Backup) -> None:
+    there = tmp_path / "there"
+    take(tmp_path, storage)
+    to(storage, str(there))
+    before = content(there)
+    backup.copies.update(state="damaged")
+    shutil.rmtree(Path(storage.settings["path"]) / backup.key)
+    to(storage, str(there), delete=True)
+    assert content(there) == before
 
 
 def test_what_retention_released_goes_there_too_when_asked(tmp_path: Path, storage: Storage, backup: Backup) -> None:
@@ -148,6 +198,14 @@ def test_over_ssh_by_command(tmp_path: Path, storage: Storage, backup: Backup, o
     call_command("backup", "sync", *options, "--to", f"other:{there}", stdout=out)
     assert json.loads(out.getvalue())["results"][0]["files"] == 2
     assert content(there) == content(Path(storage.settings["path"]))
+    half = there / backup.key / ".rsync-partial" / "backup.tar"  # as an interrupted run leaves it
+    half.parent.mkdir()
+    (there / backup.key / "backup.tar").rename(half)
+    os.truncate(half, 1000)
     call_command("backup", "sync", *options, stdout=StringIO())  # the place is remembered
+    assert content(there) == content(Path(storage.settings["path"]))
+    os.truncate(there / backup.key / "backup.tar", 1000)
+    done = mirror(storage, f"other:{there}", actor=audit.SYSTEM, progress=Silent(), ssh_config=other_host)
+    assert (done.files, done.different) == (0, (f"{backup.key}/backup.tar",))
     with pytest.raises(StorageError, match="was not finished"):
         to(storage, "stranger@other:/nowhere", ssh_config=other_host)
