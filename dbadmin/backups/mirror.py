@@ -38,6 +38,7 @@ NAME_AT = 12
 class Mirrored:
     """What one run did.
 
+    ``files`` were sent, ``deleted`` is how many files were removed there.
     ``missing``: keys of archives that the catalogue has and the storage lacks; ``withheld``: of those that are here
     and were not sent, since the catalogue calls them damaged or vanished. ``different``: files that have another size
     there than here.
@@ -45,6 +46,7 @@ class Mirrored:
 
     target: str
     files: int
+    deleted: int
     seconds: float
     missing: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
@@ -69,7 +71,8 @@ def mirror(
 
     Archives never change, so what differs there is told, not mended: the one here may be the bad one. ``delete`` also
     removes there what is gone here; ``Refused`` while anything is missing here that the catalogue has, so that an
-    emptied disk never empties the mirror. Without it what is there is sent, and what is missing told.
+    emptied disk never empties the mirror, and while there is no archive here at all, whatever the catalogue knows, as
+    when it is a new one. Without it what is there is sent, and what is missing told.
     Interrupted files go on where they stopped. ``ssh_config``: in place of the user's own. ``ToolMissing`` without
     rsync; ``StorageError`` with what it said otherwise.
     """
@@ -82,17 +85,20 @@ def mirror(
     began = timezone.now()
     with _unsent(storage) as unsent:
         run = _Run(folder=folder, target=target, unsent=unsent, ssh_config=ssh_config, progress=progress)
-        sent = run.send(delete=delete)
+        if delete and not _has_any(storage, folder):
+            run.require_nothing_to_delete()
+        sent, deleted = run.send(delete=delete)
         different = run.different()
     now = timezone.now()
     Storage.objects.filter(pk=storage.pk).update(mirror_target=target, mirrored_at=now)
     audit.record(
-        actor, "storage.mirror", storage, target=target, files=sent, delete=delete, missing=len(missing),
-        different=len(different),
+        actor, "storage.mirror", storage, target=target, files=sent, delete=delete, deleted=deleted,
+        missing=len(missing), different=len(different),
     )  # fmt: skip
     return Mirrored(
         target=target,
         files=sent,
+        deleted=deleted,
         seconds=round((now - began).total_seconds(), 2),
         missing=missing,
         withheld=tuple(key for key in _keys(storage, LOST) if _is_here(folder / key)),
@@ -133,6 +139,13 @@ def _keys(storage: Storage, states: Iterable[CopyState]) -> Iterator[str]:
     return copies.values_list("backup__key", flat=True).iterator()
 
 
+def _has_any(storage: Storage, folder: Path) -> bool:
+    """Whether there is an archive here that is sent, also one that the catalogue does not know."""
+    unsent = {folder / key for key in _keys(storage, UNSENT)}
+    found = (path.parent for path in folder.glob(f"*/*/{MANIFEST_NAME}*"))
+    return any(archive not in unsent and _is_here(archive) for archive in found)
+
+
 def _is_here(archive: Path) -> bool:
     names = (ARCHIVE_NAME, MANIFEST_NAME)
     return all((archive / name).exists() or (archive / f"{name}.age").exists() for name in names)
@@ -171,10 +184,19 @@ class _Run:
     ssh_config: Path | None
     progress: Progress
 
-    def send(self, *, delete: bool) -> int:
-        """Send what is not there; return how many files that were. A file gets its name there when it is complete."""
+    def send(self, *, delete: bool) -> tuple[int, int]:
+        """Send what is not there, and return how many files were sent and how many deleted.
+
+        A file gets its name there when it is complete.
+        """
         options = ("--ignore-existing", f"--partial-dir={PARTIAL}", *(("--delete-after",) if delete else ()))
-        return sum(item.startswith(("<f", ">f")) for item in self._items(*options))
+        items = self._items(*options)
+        return sum(item.startswith(("<f", ">f")) for item in items), len(_deleted(items))
+
+    def require_nothing_to_delete(self) -> None:
+        """Refuse when something there would be deleted; nothing is changed."""
+        if deleted := _deleted(self._items("--dry-run", "--ignore-existing", "--delete-after")):
+            raise _empty(self.folder, self.target, deleted)
 
     def different(self) -> tuple[str, ...]:
         """Return the names of the files that have another size there; nothing is changed."""
@@ -200,3 +222,16 @@ class _Run:
             program, "--archive", "--no-owner", "--no-group", ITEMS, *options, f"--exclude={TEMPORARY}*",
             f"--exclude-from={self.unsent}", f"--rsh={shlex.join(ssh)}", "--", f"{self.folder}/", self.target,
         )  # fmt: skip
+
+
+def _deleted(items: Iterable[str]) -> list[str]:
+    return [item[NAME_AT:] for item in items if item.startswith("*deleting") and not item.endswith("/")]
+
+
+def _empty(folder: Path, target: str, deleted: list[str]) -> Refused:
+    return Refused(
+        Text("There is no good archive in {folder}, but {target} has {count} files, such as {name}.",
+             folder=str(folder), target=target, count=len(deleted), name=deleted[0]),
+        Text("With --delete they would vanish. Nothing was changed. Is it the right folder, and is its disk mounted? "
+             "To bring archives back, copy them here and adopt them; to empty the mirror, delete its files there."),
+    )  # fmt: skip

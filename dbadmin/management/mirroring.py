@@ -44,9 +44,9 @@ class MirroringVerbs:
             delete=options["delete"],
             ssh_config=options["ssh_config"],
         )
-        row = {"storage": storage.name, "target": done.target, "files": done.files, "seconds": done.seconds}
+        row = {"storage": storage.name, "target": done.target, "files": done.files, "deleted": done.deleted}
         return Outcome(
-            results=[row | _problems(done)],
+            results=[row | {"seconds": done.seconds} | _problems(done)],
             lines=_lines(storage, done),
             exit_code=DONE if done.is_whole else CRITICAL,
         )
@@ -60,6 +60,8 @@ def _lines(storage: Storage, done: Mirrored) -> Iterator[str]:
     sent = Text("{count} files sent to {target} in {seconds} s.", count=done.files, target=done.target,
                 seconds=done.seconds)  # fmt: skip
     yield str(sent)
+    if done.deleted:
+        yield str(Text("{count} files deleted in {target}.", count=done.deleted, target=done.target))
     if done.missing:
         lacking = Text(
             "Archives that the catalogue has and “{storage}” lacks: {count}, such as {key}. Is its disk mounted? "

@@ -152,14 +152,56 @@ def test_a_good_one_there_outlives_a_damaged_one_here(tmp_path: Path, storage: S
     assert content(there) == before
 
 
-def test_what_retention_released_goes_there_too_when_asked(tmp_path: Path, storage: Storage, backup: Backup) -> None:
+def test_what_retention_released_goes_there_too_when_asked(
+    tmp_path: Path, storage: Storage, backup: Backup, capsys: pytest.CaptureFixture[str]
+) -> None:
     here, there = Path(storage.settings["path"]), tmp_path / "there"
-    kept = take(tmp_path, storage)
+    take(tmp_path, storage)
     to(storage, f"{there}/")
     shutil.rmtree(here / backup.key)
     backup.copies.update(state="deleted")
-    to(storage, f"{there}/", delete=True)
-    assert {name.partition("/")[0] for name in content(there)} == {kept.key.partition("/")[0]}
+    new = take(tmp_path, storage)
+    sync = ("backup", "sync", "--storage", "here", "--to", str(there), "--delete")
+    call_command(*sync, "--json")
+    [row] = json.loads(capsys.readouterr().out)["results"]
+    assert (row["files"], row["deleted"]) == (2, 2)
+    assert content(there) == content(here)
+    shutil.rmtree(here / new.key)
+    new.copies.update(state="deleted")
+    call_command(*sync)
+    said = capsys.readouterr().out
+    assert "0 files sent" in said
+    assert "2 files deleted" in said
+    assert content(there) == content(here)
+
+
+@pytest.mark.parametrize("left_here", [None, "damaged", "deleted"])
+def test_a_storage_without_archives_empties_no_mirror(
+    tmp_path: Path, storage: Storage, backup: Backup, left_here: str | None
+) -> None:
+    here, there = Path(storage.settings["path"]), tmp_path / "there"
+    gone = take(tmp_path, storage)
+    to(storage, str(there))
+    before = content(there)
+    shutil.rmtree(here / gone.key)
+    gone.copies.all().delete()
+    if left_here == "damaged":
+        backup.copies.update(state=left_here)
+    else:
+        shutil.rmtree(here / backup.key)
+        backup.copies.update(state="deleted")
+        if left_here is None:
+            backup.copies.all().delete()
+    (here / "unlike an archive.txt").write_text("x")
+    with pytest.raises(Refused, match=r"no good archive in .* has [24] files") as refused:
+        to(storage, str(there), delete=True)
+    assert "adopt them" in str(refused.value)
+    assert content(there) == before
+
+
+def test_deleting_is_no_matter_where_there_is_nothing_yet(tmp_path: Path, storage: Storage) -> None:
+    Path(storage.settings["path"]).mkdir(exist_ok=True)
+    assert to(storage, f"{tmp_path}/there", delete=True) == 0
 
 
 @pytest.mark.parametrize("target", ["", "-e sh", "--rsh=x", "host::module", "user@host:", "rsync://host/x"])
@@ -207,5 +249,12 @@ def test_over_ssh_by_command(tmp_path: Path, storage: Storage, backup: Backup, o
     os.truncate(there / backup.key / "backup.tar", 1000)
     done = mirror(storage, f"other:{there}", actor=audit.SYSTEM, progress=Silent(), ssh_config=other_host)
     assert (done.files, done.different) == (0, (f"{backup.key}/backup.tar",))
+    shutil.rmtree(Path(storage.settings["path"]) / backup.key)
+    backup.copies.update(state="deleted")
+    with pytest.raises(Refused, match="no good archive"):
+        to(storage, f"other:{there}", ssh_config=other_host, delete=True)
+    take(tmp_path, storage)
+    done = mirror(storage, f"other:{there}", actor=audit.SYSTEM, progress=Silent(), ssh_config=other_host, delete=True)
+    assert (done.files, done.deleted) == (2, 2)
     with pytest.raises(StorageError, match="was not finished"):
         to(storage, "stranger@other:/nowhere", ssh_config=other_host)
