@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 
@@ -62,6 +63,15 @@ class Text:
 def verbatim(words: str) -> Text:
     """Wrap words that are not ours, such as the last line of a tool, so that they are never translated."""
     return Text("{words}", words=words)
+
+
+def joined(sentences: Iterable[Text]) -> Text:
+    """Return the sentences as one text, one after the other; those that are empty, or there already, are left out."""
+    different: list[Text] = []
+    for sentence in sentences:
+        if sentence and sentence not in different:
+            different.append(sentence)
+    return reduce(lambda one, next_one: Text("{message} {hint}", message=one, hint=next_one), different or [Text("")])
 
 
 class _Places(dict[str, Any]):

@@ -92,10 +92,13 @@ def trusted_manifest(backup: Backup, backend: StorageBackend) -> Manifest:
     return manifest
 
 
-def mark(copy: Copy, error: DbadminError) -> None:
-    """Write what a failure to read says of a copy: damaged, gone, or nothing but that its storage is away."""
+def mark(copy: Copy, error: DbadminError) -> bool:
+    """Write what a failure to read says of a copy: damaged, gone, or nothing but that its storage is away.
+
+    Return whether it says anything of the copy itself.
+    """
     if isinstance(error, KeyMissing):
-        return
+        return False
     if isinstance(error, CorruptArchive):
         is_damaged(copy, error)
     elif _is_gone(copy):
@@ -103,6 +106,8 @@ def mark(copy: Copy, error: DbadminError) -> None:
     else:
         copy.message = error.message
         copy.save(update_fields=["message"])
+        return False
+    return True
 
 
 def _candidates(backup: Backup, besides: Storage | None) -> list[Copy]:

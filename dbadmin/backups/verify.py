@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from dbadmin.archives.encryption import EncryptedStorage
 from dbadmin.archives.manifest import ARCHIVE_NAME
@@ -12,7 +13,20 @@ from dbadmin.backups.storing import check
 from dbadmin.exceptions import CorruptArchive, DbadminError, StorageError, ValidationFailed
 from dbadmin.models import Backup, Copy
 from dbadmin.progress import Progress
-from dbadmin.text import Text
+from dbadmin.text import Text, joined
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Failure:
+    """``is_bad``: the copy was read and is damaged or gone; otherwise nothing is known of it."""
+
+    storage: str
+    error: DbadminError
+    is_bad: bool
+
+    @property
+    def sentence(self) -> Text:
+        return Text("{storage}: {reason}", storage=self.storage, reason=self.error.message)
 
 
 def verify_backup(backup: Backup, progress: Progress, *, copy: Copy | None = None) -> Backup:
@@ -21,12 +35,12 @@ def verify_backup(backup: Backup, progress: Progress, *, copy: Copy | None = Non
     Without the private key a sealed copy is compared as it is stored, by the hash in the catalogue.
 
     What is found is written to each: sound (also one that was damaged, mended outside), damaged, gone, or nothing but
-    a sentence, such as for a disk that is not mounted. Sets ``verified_at``. When one was not sound, the first
-    ``StorageError`` is raised after all were looked at; ``CorruptArchive`` comes before those that say nothing.
+    a sentence, such as for a disk that is not mounted. Sets ``verified_at``. When one was not sound or not reached, a
+    ``StorageError`` that tells the two apart is raised after all were looked at: ``CorruptArchive`` when one is bad.
     """
     require_stored(backup)
     copies = list(_copies(backup, copy))
-    failures = [(each, error) for each in copies if (error := _failure(each, backup, progress))]
+    failures = [failure for each in copies if (failure := _failure(each, progress))]
     backup.refresh_from_db()
     if failures:
         raise _summary(failures, of=len(copies))
@@ -40,15 +54,14 @@ def _copies(backup: Backup, chosen: Copy | None) -> Iterable[Copy]:
         yield copy
 
 
-def _failure(copy: Copy, backup: Backup, progress: Progress) -> DbadminError | None:
+def _failure(copy: Copy, progress: Progress) -> _Failure | None:
     progress.log(Text("Reading the copy in {storage}", storage=copy.storage.name))
     try:
         _compare(copy, copy.storage.backend(), progress)
     except (StorageError, ValidationFailed) as error:
-        mark(copy, error)
-        name, reason = copy.storage.name, error.message
-        progress.log(Text("{storage}: {reason}", storage=name, reason=reason), level="error")
-        return error
+        failure = _Failure(storage=copy.storage.name, error=error, is_bad=mark(copy, error))
+        progress.log(failure.sentence, level="error")
+        return failure
     is_sound(copy)
     return None
 
@@ -65,18 +78,29 @@ def _compare(copy: Copy, backend: EncryptedStorage, progress: Progress) -> None:
         )  # fmt: skip
 
 
-def _summary(failures: list[tuple[Copy, DbadminError]], *, of: int) -> DbadminError:
-    copy, error = min(failures, key=lambda failure: not isinstance(failure[1], CorruptArchive))
+def _summary(failures: Sequence[_Failure], *, of: int) -> DbadminError:
     if of == 1:
-        return error
-    kind = CorruptArchive if isinstance(error, CorruptArchive) else StorageError
-    return kind(
-        Text(
-            "{bad} of {all} copies are not as they were stored. {storage}: {reason}",
-            bad=len(failures),
-            all=of,
-            storage=copy.storage.name,
-            reason=error.message,
-        ),
-        Text("A copy that is damaged or gone is made again from a good one. Check the disk it was kept on."),
-    )
+        return failures[0].error
+    bad = [failure for failure in failures if failure.is_bad]
+    away = [failure for failure in failures if not failure.is_bad]
+    kind = CorruptArchive if any(isinstance(failure.error, CorruptArchive) for failure in bad) else StorageError
+    said = [each(found, of) for each, found in ((_told_bad, bad), (_told_away, away)) if found]
+    return kind(joined(message for message, _hint in said), joined(hint for _message, hint in said))
+
+
+def _told_bad(failures: Sequence[_Failure], of: int) -> tuple[Text, Text]:
+    return Text(
+        "{bad} of {all} copies are not as they were stored. {reasons}",
+        bad=len(failures),
+        all=of,
+        reasons=joined(failure.sentence for failure in failures),
+    ), Text("A copy that is damaged or gone is made again from a good one. Check the disk it was kept on.")
+
+
+def _told_away(failures: Sequence[_Failure], of: int) -> tuple[Text, Text]:
+    return Text(
+        "{away} of {all} copies could not be read. {reasons}",
+        away=len(failures),
+        all=of,
+        reasons=joined(failure.sentence for failure in failures),
+    ), Text("Whether a copy that was not read is good is not known. Verify it again when its storage can be reached.")

@@ -220,6 +220,34 @@ def test_verifying_looks_at_every_copy_and_names_the_bad_one(twice: Backup, othe
     assert states(twice)[other.name] == CopyState.DAMAGED
 
 
+def test_verifying_tells_what_is_damaged_from_what_was_not_reached(
+    twice: Backup, storage: Storage, other: Storage
+) -> None:
+    flip_a_byte(folder(storage) / twice.key / "backup.tar")
+    away(other)
+    with pytest.raises(CorruptArchive) as caught:
+        verify_backup(twice, Silent())
+    said = str(caught.value.message)
+    assert f"1 of 2 copies are not as they were stored. {storage.name}: " in said
+    assert f"1 of 2 copies could not be read. {other.name}: " in said
+    assert "when its storage can be reached" in str(caught.value.hint)
+    with pytest.raises(CorruptArchive, match=r"1 of 2 copies are not .* 1 of 2 copies could not be read"):
+        verify_backup(twice, Silent())
+
+
+def test_verifying_names_every_copy_that_was_not_reached(twice: Backup, storage: Storage, other: Storage) -> None:
+    for place in (storage, other):
+        away(place)
+    with pytest.raises(StorageError) as caught:
+        verify_backup(twice, Silent())
+    said = str(caught.value)
+    assert not isinstance(caught.value, CorruptArchive)
+    assert "2 of 2 copies could not be read." in said
+    assert "not as they were stored" not in said
+    assert f"{storage.name}: " in said
+    assert f"{other.name}: " in said
+
+
 def test_a_chosen_storage_is_read_and_no_other(twice: Backup, storage: Storage, other: Storage, tmp_path: Path) -> None:
     away(other)
     twice.read_from = other
