@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from dbadmin.engines.base import Dump
 from dbadmin.exceptions import Cancelled, DbadminError, Refused, StorageError
 from dbadmin.models import Backup, Copy, Database, Job, Schedule, Storage
 from dbadmin.progress import Progress
-from dbadmin.text import Text
+from dbadmin.text import Text, joined
 
 
 def take_backup(
@@ -234,18 +234,19 @@ class _Taking:
             self.waiting, self.of = [self.spare.pop(0)], self.of + 1
         if self.waiting:
             return
-        storage, error = next(iter(self.failed.items()))
         if len(self.failed) == 1:
-            raise error
-        raise StorageError(
-            Text(
-                "None of {count} storages has got the backup. {storage}: {reason}",
-                count=len(self.failed),
-                storage=storage.name,
-                reason=error.message,
-            ),
-            error.hint,
-        )
+            raise next(iter(self.failed.values()))
+        raise _none_has_it(self.failed)
+
+
+def _none_has_it(failed: Mapping[Storage, DbadminError]) -> StorageError:
+    reasons = (
+        Text("{storage}: {reason}", storage=storage.name, reason=error.message) for storage, error in failed.items()
+    )
+    return StorageError(
+        Text("None of {count} storages has got the backup. {reasons}", count=len(failed), reasons=joined(reasons)),
+        joined(error.hint for error in failed.values()),
+    )
 
 
 def _require_scope(database: Database, scope: str) -> None:

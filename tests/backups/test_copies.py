@@ -88,8 +88,9 @@ def test_a_storage_that_is_away_does_not_spoil_the_other(
 def test_when_all_fail_nothing_is_left(database: Database, storage: Storage, other: Storage) -> None:
     away(storage)
     away(other)
-    with pytest.raises(StorageError, match="None of 2 storages has got the backup"):
+    with pytest.raises(StorageError, match="None of 2 storages has got the backup") as caught:
         take_backup(database=database, storages=[storage, other], scope="full", progress=Silent())
+    assert all(f"{each.name}: " in str(caught.value.message) for each in (storage, other))
     assert not Backup.objects.exists()
     assert spools() == []
 
