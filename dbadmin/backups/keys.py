@@ -8,19 +8,21 @@ from django.db.models import Q, QuerySet
 
 from dbadmin.archives.age import recipient_of
 from dbadmin.backups.copies import HELD
+from dbadmin.choices import CopyState
 from dbadmin.exceptions import KeyMissing, Refused
 from dbadmin.models import Backup, Copy, EncryptionKey
-from dbadmin.models.keys import closed, names, with_private_half
+from dbadmin.models.keys import closed, counted, names, with_private_half
 from dbadmin.text import Text
 
 
 def needed(backup: Backup, *, offered: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the public keys of which one private half has to be offered; none when it can be read already.
 
-    It is judged by the catalogue: two queries, no storage is asked. ``offered`` are private keys that are there.
+    It is judged by the catalogue: two queries, no storage is asked. A copy that is damaged or gone counts only when
+    no good one is left. ``offered`` are private keys that are there.
     """
     at_hand = [recipient_of(identity) for identity in offered]
-    return closed(_held(backup).values_list("recipients", flat=True), offered=at_hand)
+    return closed(counted(_held(backup).values_list("state", "recipients")), offered=at_hand)
 
 
 def require_key(backup: Backup, *, offered: Sequence[str] = ()) -> None:
@@ -28,21 +30,38 @@ def require_key(backup: Backup, *, offered: Sequence[str] = ()) -> None:
     if not (missing := needed(backup, offered=offered)):
         return
     raise KeyMissing(
-        Text("The backup is encrypted, and its private key is not here: {keys}.", keys=names(missing)),
+        _what_is_closed(backup, missing),
         Text("Offer the key file with the restore, or import the private key. Nothing was changed.")
         if not offered
         else Text("The key file that was offered holds another key. Nothing was changed."),
     )
 
 
+def good_copy(storages: Sequence[str], recipients: Sequence[str]) -> Text:
+    """Say that what is left to be read, in the ``storages``, needs the private key of one of the ``recipients``."""
+    return Text(
+        "A good copy is in {storages}, but its private key is not here: {keys}.",
+        storages=", ".join(f"“{name}”" for name in storages),
+        keys=names(recipients),
+    )
+
+
+def _what_is_closed(backup: Backup, missing: Sequence[str]) -> Text:
+    held = list(_held(backup).select_related("storage"))
+    good = [copy.storage.name for copy in held if copy.state == CopyState.STORED]
+    if good and len(good) < len(held):
+        return good_copy(good, missing)
+    return Text("The backup is encrypted, and its private key is not here: {keys}.", keys=names(missing))
+
+
 def needed_by(key: EncryptionKey) -> int:
     """Return how many backups can be read with no other key of this server: what is lost to it without this one."""
     others = set(with_private_half().exclude(pk=key.pk).values_list("recipient", flat=True))
     rows = Copy.objects.filter(state__in=HELD).filter(backup__in=_sealed_for(key.recipient))
-    opened: dict[int, bool] = {}
-    for backup, recipients in rows.values_list("backup_id", "recipients").iterator():
-        opened[backup] = opened.get(backup, False) or not recipients or bool(others & set(recipients))
-    return sum(not other for other in opened.values())
+    copies: dict[int, list[tuple[str, Sequence[str]]]] = {}
+    for backup, state, recipients in rows.values_list("backup_id", "state", "recipients").iterator():
+        copies.setdefault(backup, []).append((state, recipients))
+    return sum(all(keys and not others & set(keys) for keys in counted(held)) for held in copies.values())
 
 
 def counts() -> dict[str, int]:

@@ -12,12 +12,13 @@ from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME, Manifest
 from dbadmin.archives.reader import read_manifest
 from dbadmin.archives.reader import unpack as unpack_archive
 from dbadmin.backups.copies import HELD, is_damaged, is_gone
+from dbadmin.backups.keys import good_copy
 from dbadmin.choices import BackupState, CopyState
 from dbadmin.exceptions import CorruptArchive, DbadminError, KeyMissing, Refused, StorageError, ValidationFailed
 from dbadmin.models import Backup, Copy, Storage
 from dbadmin.progress import Progress, Silent
 from dbadmin.storages.base import Storage as StorageBackend
-from dbadmin.text import Text
+from dbadmin.text import Text, joined
 
 Answer = TypeVar("Answer")
 NEIGHBOURS = 3
@@ -36,22 +37,22 @@ def read(
     First comes the copy that is read, or the only one, when ``backup.read_from`` names it. A copy that is damaged, or
     no more where it was, is called so; one whose storage is away gets the sentence; then ``backup.storage`` is the
     storage that could be read. ``besides``: not this storage. ``marking=False`` only looks.
-    Raises the first ``StorageError`` when none could.
+    Raises the first ``StorageError`` when none could; where a good copy only wants its private key, ``KeyMissing``.
     """
     require_stored(backup)
-    first: DbadminError | None = None
+    failed: list[tuple[Copy, DbadminError]] = []
     for copy in _candidates(backup, besides):
         try:
             answer = work(copy, copy.storage.backend())
         except (StorageError, ValidationFailed) as error:
-            first = first or error
+            failed.append((copy, error))
             if marking:
                 _mark(copy, error, progress or Silent())
             continue
         if marking and backup.read_from is None:
             _read_from_now_on(backup, copy)
         return answer
-    raise first or _nowhere(backup)
+    raise _why(failed) if failed else _nowhere(backup)
 
 
 def unpack(backup: Backup, into: Path, progress: Progress) -> Manifest:
@@ -121,6 +122,21 @@ def _candidates(backup: Backup, besides: Storage | None) -> list[Copy]:
     )
 
 
+def _why(failed: list[tuple[Copy, DbadminError]]) -> DbadminError:
+    """What is damaged says nothing of a good copy that is only locked: its key is what helps."""
+    unread = [(copy, error) for copy, error in failed if not isinstance(error, KeyMissing)]
+    closed = [each for each in failed if each not in unread and each[0].state == CopyState.STORED]
+    recipients = sorted({recipient for copy, _error in closed for recipient in copy.recipients})
+    if not unread or not recipients:
+        return failed[0][1]
+    said = good_copy([copy.storage.name for copy, _error in closed], recipients)
+    return KeyMissing(joined((said, *(_told(*each) for each in unread))), closed[0][1].hint)
+
+
+def _told(copy: Copy, error: DbadminError) -> Text:
+    return Text("The copy in {storage} cannot be read: {reason}", storage=copy.storage.name, reason=error.message)
+
+
 def _same_backup(copy: Copy, backup: Backup) -> Copy:
     copy.backup = backup
     return copy
@@ -128,8 +144,7 @@ def _same_backup(copy: Copy, backup: Backup) -> Copy:
 
 def _mark(copy: Copy, error: DbadminError, progress: Progress) -> None:
     mark(copy, error)
-    name, reason = copy.storage.name, error.message
-    progress.log(Text("The copy in {storage} cannot be read: {reason}", storage=name, reason=reason), level="warning")
+    progress.log(_told(copy, error), level="warning")
 
 
 def _is_gone(copy: Copy) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from dbadmin.archives.age import short
-from dbadmin.choices import Scope
+from dbadmin.choices import CopyState, Scope
 from dbadmin.models.backup import HELD, Backup, Copy
 from dbadmin.models.database import Database
 from dbadmin.models.storage import EncryptionKey
@@ -33,16 +33,27 @@ def closed(copies: Iterable[Sequence[str]], *, offered: Iterable[str] = ()) -> t
     return () if at_hand & wanted else tuple(sorted(wanted))
 
 
+def counted(copies: Iterable[tuple[str, Sequence[str]]]) -> list[Sequence[str]]:
+    """Return the public keys of each good copy of a backup, or of all its copies when none is good.
+
+    A copy is its state and the public keys it is encrypted for: what is damaged or gone is no copy that can be read.
+    """
+    held = list(copies)
+    good = [recipients for state, recipients in held if state == CopyState.STORED]
+    return good or [recipients for _state, recipients in held]
+
+
 def closed_newest(databases: QuerySet[Database], *, most: int) -> list[tuple[Database, tuple[str, ...]]]:
     """Return the databases, at most so many, whose newest full backup this server has no key for, with the keys."""
     newest = Backup.objects.available().filter(database=OuterRef("pk"), scope=Scope.FULL).order_by("-finished_at")
     rows = databases.annotate(newest_full=Subquery(newest.values("pk")[:1])).exclude(newest_full=None)
     found = {row.newest_full: row for row in rows[:most]}
-    copies: dict[int, list[Sequence[str]]] = {}
+    copies: dict[int, list[tuple[str, Sequence[str]]]] = {}
     held = Copy.objects.filter(backup__in=found, state__in=HELD)
-    for backup, recipients in held.values_list("backup_id", "recipients"):
-        copies.setdefault(backup, []).append(recipients)
-    judged = [(found[backup], closed(sealed)) for backup, sealed in copies.items() if all(sealed)]
+    for backup, state, recipients in held.values_list("backup_id", "state", "recipients"):
+        copies.setdefault(backup, []).append((state, recipients))
+    sealed = ((found[backup], counted(rows)) for backup, rows in copies.items())
+    judged = [(database, closed(keys)) for database, keys in sealed if all(keys)]
     return [(database, keys) for database, keys in judged if keys]
 
 

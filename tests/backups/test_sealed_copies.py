@@ -11,6 +11,7 @@ from dbadmin.archives.age import new_identity
 from dbadmin.archives.encryption import offered
 from dbadmin.backups import copies
 from dbadmin.backups.download import archive
+from dbadmin.backups.keys import needed, needed_by, require_key
 from dbadmin.backups.missing import ask_for, store_missing
 from dbadmin.backups.preflight import look_ahead
 from dbadmin.backups.reading import unpack
@@ -19,6 +20,7 @@ from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import CopyState
 from dbadmin.exceptions import CorruptArchive, KeyMissing
 from dbadmin.models import Backup, Copy, Database, EncryptionKey, Storage
+from dbadmin.models.keys import closed_newest
 from dbadmin.progress import Silent
 from tests.backups.files import below, flip_a_byte
 from tests.factories import make_storage
@@ -130,3 +132,37 @@ def test_a_damaged_sealed_copy_is_made_again_from_another(
     store_missing(database, Silent())
     assert {copy.state for copy in backup.copies.all()} == {CopyState.STORED}
     verify_backup(backup, Silent())
+
+
+def test_a_good_copy_that_is_locked_is_named_with_its_key_when_the_other_is_damaged(
+    database: Database, pair: tuple[str, str], tmp_path: Path
+) -> None:
+    away = key(new_identity()[1])
+    here, vault = sealed(tmp_path / "one", key(pair[1], pair[0])), sealed(tmp_path / "two", away)
+    backup = take(database, here, vault)
+    flip_a_byte(tmp_path / "one" / backup.key / "backup.tar.age")
+    require_key(backup)
+    with pytest.raises(KeyMissing) as caught:
+        unpack(backup, tmp_path / "out", Silent())
+    assert f"A good copy is in “{vault.name}”, but its private key is not here: “{away.name}”" in str(caught.value)
+    assert f"The copy in {here.name} cannot be read: " in str(caught.value)
+    assert "Choose another backup" not in str(caught.value)
+    assert needed(backup) == (away.recipient,)
+    with pytest.raises(KeyMissing, match=rf"A good copy is in “{vault.name}”, but .*“{away.name}”"):
+        require_key(backup)
+    assert closed_newest(Database.objects.all(), most=1) == [(database, (away.recipient,))]
+
+
+def test_a_damaged_copy_in_clear_opens_no_backup(database: Database, pair: tuple[str, str], tmp_path: Path) -> None:
+    own, clear = key(pair[1], pair[0]), make_storage(tmp_path / "clear")
+    backup = take(database, sealed(tmp_path / "sealed", own), clear)
+    assert needed_by(own) == 0
+    backup.copies.filter(storage=clear).update(state=CopyState.DAMAGED)
+    assert needed_by(own) == 1
+    backup.read_from = clear  # somebody may look at it all the same
+    assert needed(backup) == ()
+    backup.read_from = None
+    EncryptionKey.objects.update(encrypted_identity="")
+    assert needed(backup) == (pair[1],)
+    with pytest.raises(KeyMissing, match=r"A good copy is in .* holds another key"):
+        require_key(backup, offered=[new_identity()[0]])
