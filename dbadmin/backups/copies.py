@@ -13,7 +13,7 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.backups.storing import Placed, still_held
 from dbadmin.choices import ACTIVE_STATES, BackupState, CopyState
-from dbadmin.exceptions import DbadminError, Refused
+from dbadmin.exceptions import DbadminError, KeyMissing, Refused
 from dbadmin.models import Backup, Copy, Job
 from dbadmin.models.backup import HELD as HELD
 from dbadmin.text import Text
@@ -82,11 +82,15 @@ def is_sound(copy: Copy) -> None:
 
 
 def has_failed(copy: Copy, error: DbadminError) -> None:
-    """Write why it could not be stored, and when that is tried again."""
+    """Write why it could not be stored, and when that is tried again.
+
+    Where a key is missing trying again changes nothing, so what to do about it is written with it.
+    """
     attempts = copy.attempts + 1
     state = CopyState.FAILED if copy.state == CopyState.WAITING else copy.state
     retry_at = next_try(attempts, timezone.now())
-    _write(copy, state=state, attempts=attempts, message=error.message, retry_at=retry_at)
+    said = error.told if isinstance(error, KeyMissing) else error.message
+    _write(copy, state=state, attempts=attempts, message=said, retry_at=retry_at)
 
 
 def postpone(waiting: QuerySet[Copy], job: Job | None) -> None:

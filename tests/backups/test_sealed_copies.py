@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
+from django.test import Client
 from django.utils import timezone
 
 from dbadmin.archives.age import new_identity
@@ -99,6 +101,7 @@ def test_what_cannot_be_opened_is_copied_as_it_is_for_the_same_keys_only(
     done, failed = store_missing(database, Silent())
     assert [copy.storage for copy in done] == [same]
     assert all("No private key here opens the copy" in str(copy.message) for copy in failed)
+    assert all("or encrypt both storages for the same keys" in str(copy.message) for copy in failed)
     name = f"{backup.key}/backup.tar.age"
     assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
     assert below(tmp_path / "three") == below(tmp_path / "clear") == []
@@ -166,3 +169,15 @@ def test_a_damaged_copy_in_clear_opens_no_backup(database: Database, pair: tuple
     assert needed(backup) == (pair[1],)
     with pytest.raises(KeyMissing, match=r"A good copy is in .* holds another key"):
         require_key(backup, offered=[new_identity()[0]])
+
+
+def test_what_to_do_about_other_keys_is_told_by_the_command_and_on_the_page(
+    database: Database, pair: tuple[str, str], tmp_path: Path, viewer: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup = take(database, sealed(tmp_path / "one", key(pair[1])))
+    other = sealed(tmp_path / "two", key(new_identity()[1]))
+    with pytest.raises(SystemExit):
+        call_command("backup", "copy", str(backup.pk), "--storage", other.name)
+    hint = "Add its private key on the page of the keys, or encrypt both storages for the same keys."
+    assert hint in capsys.readouterr().out
+    assert hint in viewer.get(backup.get_absolute_url()).content.decode()
