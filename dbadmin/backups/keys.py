@@ -10,7 +10,7 @@ from dbadmin.archives.age import recipient_of
 from dbadmin.backups.copies import HELD
 from dbadmin.choices import CopyState
 from dbadmin.exceptions import KeyMissing, Refused
-from dbadmin.models import Backup, Copy, EncryptionKey
+from dbadmin.models import Backup, Copy, EncryptionKey, Schedule
 from dbadmin.models.keys import closed, counted, names, with_private_half
 from dbadmin.text import Text
 
@@ -72,6 +72,30 @@ def counts() -> dict[str, int]:
         for recipient in recipients:
             found[recipient] = found.get(recipient, 0) + 1
     return found
+
+
+def unlike_keys(schedule: Schedule) -> Text | None:
+    """Say that two storages of a schedule are encrypted for different keys of which this server has no private half.
+
+    Their archives are stored, but one that is missing in either could never be made from the other's.
+    """
+    here = set(with_private_half().values_list("recipient", flat=True))
+    closed_for: dict[frozenset[str], str] = {}
+    for each in schedule.destinations.select_related("storage").prefetch_related("storage__keys"):
+        sealing = list(each.storage.keys.all())
+        current = [key for key in sealing if key.retired_at is None] or sealing
+        recipients = frozenset(key.recipient for key in current)
+        if recipients and not recipients & here:
+            closed_for.setdefault(recipients, each.storage.name)
+    if len(closed_for) < 2:
+        return None
+    one, other, *_more = closed_for.values()
+    return Text(
+        "“{one}” and “{other}” are encrypted for different keys, and no private key of either is here: a copy that is "
+        "missing in one can never be made from the other. Encrypt both for the same keys, or import a private key.",
+        one=one,
+        other=other,
+    )
 
 
 def require_not_the_last(key: EncryptionKey) -> None:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from dbadmin import audit
 from dbadmin.backups.judging import Judged
+from dbadmin.backups.keys import unlike_keys
 from dbadmin.choices import BackupState
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.meanwhile import Meanwhile
@@ -192,6 +193,8 @@ def _saved(
     messages.success(request, _("{name} is saved.").format(name=schedule))
     if note := unheard_label(schedule):
         messages.info(request, str(note))
+    if warning := unlike_keys(schedule):
+        messages.warning(request, str(warning))
     return redirect(schedule)
 
 

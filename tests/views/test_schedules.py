@@ -4,13 +4,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from dbadmin.models import AuditEvent, Database, Job, Schedule, ScheduleRun, Storage
+from dbadmin.archives.age import new_identity
+from dbadmin.models import AuditEvent, Database, EncryptionKey, Job, Schedule, ScheduleRun, Storage
 from dbadmin.text import Text
 from tests.factories import make_backup, make_database, make_retention, make_schedule, make_storage
 from tests.jobs.threads import at_once
@@ -173,6 +175,30 @@ def test_a_schedule_is_made_changed_and_removed(admin: Client, shop: Database, s
     assert (backup.schedule, Schedule.objects.count()) == (None, 0)
     events = AuditEvent.objects.filter(action__startswith="schedule.").order_by("pk")
     assert [event.action for event in events] == ["schedule.add", "schedule.change", "schedule.remove"]
+
+
+def test_storages_for_different_keys_that_are_not_here_are_warned_of(
+    admin: Client, storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_storage(name="Vault")
+    pairs = [new_identity(), new_identity()]
+    for place, (_identity, recipient) in zip((storage, other), pairs, strict=True):
+        place.keys.add(EncryptionKey.objects.create(name=f"Of {place.name}", recipient=recipient))
+    said = "“Cellar” and “Vault” are encrypted for different keys"
+    form = given(storage, **{f"storage_{other.pk}": "on"})
+    assert said in admin.post(reverse("schedule-add"), form, follow=True).content.decode()
+    command = ("schedules", "edit", "Nightly", "--storage", "Cellar", "--storage", "Vault")
+    call_command(*command)
+    assert said in capsys.readouterr().out
+    private = EncryptionKey.objects.get(name="Of Vault")
+    private.identity = pairs[1][0]
+    private.save()
+    call_command(*command)
+    assert said not in capsys.readouterr().out
+    EncryptionKey.objects.update(encrypted_identity="")
+    other.keys.set(storage.keys.all())
+    call_command(*command)
+    assert said not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

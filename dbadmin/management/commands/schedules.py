@@ -11,6 +11,7 @@ from django.utils import timezone
 from dbadmin import audit, crontab
 from dbadmin.backups import own
 from dbadmin.backups.defaults import create_default_retentions
+from dbadmin.backups.keys import unlike_keys
 from dbadmin.choices import RunState
 from dbadmin.exceptions import UsageError
 from dbadmin.jobs.schedules import save_schedule, unheard_label
@@ -205,9 +206,9 @@ def _shown(schedule: Schedule) -> Outcome:
 
 
 def _saved(schedule: Schedule, *, let_go: int = 0) -> Outcome:
-    note = str(unheard_label(schedule) or "")
-    lines = [*schedule_lines([schedule]), *([note] if note else []), *told(let_go)]
-    return Outcome(results=[schedule_row(schedule) | {"note": note, "let_go": let_go}], lines=lines)
+    notes = [str(note) for note in (unheard_label(schedule), unlike_keys(schedule)) if note]
+    row = schedule_row(schedule) | {"note": " ".join(notes), "let_go": let_go}
+    return Outcome(results=[row], lines=[*schedule_lines([schedule]), *notes, *told(let_go)])
 
 
 def _removed(schedule: Schedule, *, wanted: bool) -> int:
