@@ -102,7 +102,7 @@ class _Copying:
     def run(self) -> Placed:
         """Store it, and leave nothing when that fails."""
         target = self._copy.storage.for_writing()
-        require_room(target, self._backup.size)
+        require_room(target, self._backup.size, self._copy.storage.name)
         try:
             placed = read(
                 self._backup,

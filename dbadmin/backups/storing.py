@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import Any
 
 from dbadmin.archives.encryption import EncryptedStorage
@@ -118,15 +119,24 @@ def still_held(job: Job | None) -> bool:
     return job is None or Job.objects.filter(pk=job.pk, state=JobState.RUNNING, worker=job.worker).exists()
 
 
-def require_room(backend: StorageBackend, needed: int) -> None:
-    """Refuse when the storage says that it has less than ``needed`` bytes left."""
+def require_room(backend: StorageBackend, needed: int, name: str) -> None:
+    """Refuse when the storage, called ``name``, says that it has less than ``needed`` bytes left."""
     free = backend.free_bytes()
     if free is not None and needed > free:
         raise Refused(
             Text(
-                "The storage has {free} MB free; about {needed} MB are needed.",
-                free=free // 1_000_000,
-                needed=needed // 1_000_000 + 1,
+                "“{storage}” has {free} free; about {needed} are needed.",
+                storage=name,
+                free=_amount(free, floor),
+                needed=_amount(needed, ceil),
             ),
             Text("Free some space there, or choose another storage."),
         )
+
+
+def _amount(size: int, rounded: Callable[[float], int]) -> str:
+    """In the largest unit that leaves something before the point."""
+    for unit, length in (("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1000)):
+        if size >= length:
+            return f"{rounded(size * 10 / length) / 10} {unit}"
+    return f"{size} B"

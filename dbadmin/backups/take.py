@@ -104,7 +104,7 @@ class _Taking:
         require_space(size)
         for storage in self.waiting:
             try:
-                require_room(storage.backend(), size)
+                require_room(storage.backend(), size, storage.name)
             except DbadminError as error:
                 self._has_failed(storage, error)
         self.waiting = [storage for storage in self.waiting if storage not in self.failed]
@@ -131,7 +131,7 @@ class _Taking:
     def _try(self, storage: Storage, folder: Path, dump: Dump) -> None:
         self._note(begun=[*self.begun, storage.pk])
         try:
-            placed = self._place(storage.for_writing(), folder, dump)
+            placed = self._place(storage.for_writing(), folder, dump, storage.name)
             self._catalogue(storage, placed)
         except BaseException as error:  # also when the worker is told to end
             if discarded(storage, self.key):
@@ -146,7 +146,7 @@ class _Taking:
             target = copy.storage.for_writing()
             require_vacant(target, self.key, copy.storage.name)
             has_begun = True
-            copies.is_stored(copy, self._place(target, folder, dump), self.job)
+            copies.is_stored(copy, self._place(target, folder, dump, copy.storage.name), self.job)
         except BaseException as error:
             # When the job was given up, another one may be storing it by now.
             if has_begun and still_held(self.job):
@@ -156,8 +156,8 @@ class _Taking:
             copies.has_failed(copy, error)
             self._has_failed(copy.storage, error)
 
-    def _place(self, backend: EncryptedStorage, folder: Path, dump: Dump) -> Placed:
-        require_room(backend, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+    def _place(self, backend: EncryptedStorage, folder: Path, dump: Dump, name: str) -> Placed:
+        require_room(backend, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()), name)
         if self.is_spent:
             raise RuntimeError("The dump has been stored once, and its files were given back.")
         self.is_spent = self.of == 1 and not self.spare

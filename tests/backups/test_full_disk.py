@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from pytest_django.fixtures import Settings
 
 from dbadmin import audit
+from dbadmin.backups.storing import require_room
 from dbadmin.choices import JobKind, JobState, RestoreState
+from dbadmin.exceptions import Refused
 from dbadmin.jobs.foreground import work_on
 from dbadmin.models import Backup, Database, Job, Restore
 from tests.backups.files import below
@@ -83,5 +86,17 @@ def test_a_newest_backup_that_would_not_fit_again_stops_work_before_it_begins(
     storage = make_storage(small_disk)
     make_backup(database=database, storage=storage, size=5_000_000)
     job = work(JobKind.BACKUP, database, storage=storage.pk)
-    assert "The storage has 4 MB free; about 6 MB are needed." in str(job.message)
+    assert re.search(rf"“{storage.name}” has 4\.\d MB free; about 5.0 MB are needed\.", str(job.message))
     assert not job.log_lines.exists()
+
+
+def test_little_room_is_told_in_small_units(db: None, small_disk: Path) -> None:
+    backend = make_storage(small_disk).backend()
+    free = backend.free_bytes() or 0
+    (small_disk / "filling").write_bytes(bytes(free - 300_000))
+    free = backend.free_bytes() or 0
+    require_room(backend, free, "Vault")
+    with pytest.raises(Refused, match=r"“Vault” has \d{3}\.\d KB free; about 400\.1 KB are needed\."):
+        require_room(backend, 400_050, "Vault")
+    with pytest.raises(Refused, match=r"about 2\.0 GB are needed"):
+        require_room(backend, 2_000_000_000, "Vault")
