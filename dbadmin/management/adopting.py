@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -13,7 +14,7 @@ from dbadmin.archives.encryption import offered
 from dbadmin.backups.addressed import keep, reached
 from dbadmin.backups.adopt import DUMPS, FOLDER, UNREAD, adopt, adopt_all, bring, enter, look_at, require_there, scan
 from dbadmin.backups.twins import require_alone
-from dbadmin.exceptions import DbadminError, UsageError
+from dbadmin.exceptions import DbadminError, StorageError, UsageError
 from dbadmin.jobs.keeping import ask_to_read
 from dbadmin.management.command import DONE, WARNING, Outcome
 from dbadmin.management.key_files import add_key_file, identities
@@ -110,11 +111,30 @@ def _taken_apart(uri: str) -> tuple[Address, str]:
     length = 2 if FOLDER.match("/".join(parts[-2:])) else 1 if parts[-1].endswith(DUMPS) else 0
     if not length:
         raise UsageError(
-            Text("“{uri}” is neither an archive's folder nor a dump.", uri=place),
-            Text("`storages scan` lists what lies in a storage."),
+            _what_it_is_not(uri, place),
+            Text(
+                "The address has to end in an archive's folder or a dump. `storages scan` lists what is in a storage."
+            ),
         )
     address = read_uri("/".join(parts[:-length]) + (f"?{query}" if query else ""))
     return address, "/".join(parts[-length:])
+
+
+def _what_it_is_not(uri: str, place: str) -> Text:
+    """Look whether there is anything at all; ``ValidationFailed`` for what is no address."""
+    try:
+        is_there = _is_anything_at(read_uri(uri))
+    except StorageError as error:
+        return Text("“{uri}” could not be looked into: {reason}", uri=place, reason=error.message)
+    if not is_there:
+        return Text("There is nothing at “{uri}”.", uri=place)
+    return Text("“{uri}” is neither an archive's folder nor a dump.", uri=place)
+
+
+def _is_anything_at(address: Address) -> bool:
+    if address.kind == "local":  # to list it would be to walk through all that is below
+        return os.path.exists(address.settings["path"])
+    return next(iter(address.storage().list()), None) is not None
 
 
 def _require_scheme(place: str) -> None:

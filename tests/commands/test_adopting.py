@@ -129,11 +129,31 @@ def test_a_dump_in_a_bucket_is_imported(tmp_path: Path, bucket: Storage) -> None
     assert not Storage.objects.exists()
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/some/folder", "nowhere", "ftp://x/y.sql", "s3://[x/a.sql"])
+@pytest.mark.parametrize(
+    "uri",
+    ["s3://bucket/some/folder?endpoint=http://127.0.0.1:9", "nowhere", "ftp://x/y.sql", "s3://[x/a.sql", "s3://[x/a"],
+)
 def test_an_address_that_is_none_is_a_sentence(uri: str, bucket: Storage) -> None:
     code, results = run("restore", "run", "--uri", uri, "--to-new", "x", "--server", "y")
     assert code in (2, 4)
     assert results == []
+
+
+def test_a_place_that_is_not_there_is_told_from_one_that_is_no_archive(
+    tmp_path: Path, bucket: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(uri: str) -> str:
+        with pytest.raises(SystemExit, match="4"):
+            call_command("restore", "run", "--uri", uri, "--to-new", "x")
+        return capsys.readouterr().err
+
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "notes.txt").write_text("x")
+    assert f"There is nothing at “file://{tmp_path}/nowhere”." in said(f"file://{tmp_path}/nowhere")
+    assert "neither an archive's folder nor a dump" in said(f"file://{tmp_path}/there")
+    endpoint = f"?endpoint={bucket.settings['endpoint']}"
+    assert "“s3://no-such-bucket/x/y” could not be looked into: " in said(f"s3://no-such-bucket/x/y{endpoint}")
+    assert "There is nothing at" in said(f"s3://{bucket.settings['bucket']}/x/y{endpoint}")
 
 
 @pytest.mark.parametrize("uri", ["http://x/y", "ftp://x/y.sql", "https://x/shop/20250101T000000Z-full-aa"])
