@@ -71,8 +71,10 @@ def mirror(
 
     Archives never change, so what differs there is told, not mended: the one here may be the bad one. ``delete`` also
     removes there what is gone here; ``Refused`` while anything is missing here that the catalogue has, so that an
-    emptied disk never empties the mirror, and while there is no archive here at all, whatever the catalogue knows, as
-    when it is a new one. Without it what is there is sent, and what is missing told.
+    emptied disk never empties the mirror, while there is no archive here at all, and when something would go there that
+    the catalogue never had in this storage, as when it is a new one. Without it what is there is sent, and what is
+    missing told.
+
     Interrupted files go on where they stopped. ``ssh_config``: in place of the user's own. ``ToolMissing`` without
     rsync; ``StorageError`` with what it said otherwise.
     """
@@ -85,8 +87,8 @@ def mirror(
     began = timezone.now()
     with _unsent(storage) as unsent:
         run = _Run(folder=folder, target=target, unsent=unsent, ssh_config=ssh_config, progress=progress)
-        if delete and not _has_any(storage, folder):
-            run.require_nothing_to_delete()
+        if delete:
+            _require_known(storage, run)
         sent, deleted = run.send(delete=delete)
         different = run.different()
     now = timezone.now()
@@ -146,6 +148,16 @@ def _has_any(storage: Storage, folder: Path) -> bool:
     return any(archive not in unsent and _is_here(archive) for archive in found)
 
 
+def _require_known(storage: Storage, run: _Run) -> None:
+    """Refuse to delete there while there is nothing here, and what only another catalogue can know."""
+    going = run.going()
+    if going and not _has_any(storage, run.folder):
+        raise _empty(run.folder, run.target, going)
+    known = set(_keys(storage, CopyState))
+    if unknown := [name for name in going if name.rpartition("/")[0] not in known]:
+        raise _unknown(run.target, unknown)
+
+
 def _is_here(archive: Path) -> bool:
     names = (ARCHIVE_NAME, MANIFEST_NAME)
     return all((archive / name).exists() or (archive / f"{name}.age").exists() for name in names)
@@ -193,10 +205,9 @@ class _Run:
         items = self._items(*options)
         return sum(item.startswith(("<f", ">f")) for item in items), len(_deleted(items))
 
-    def require_nothing_to_delete(self) -> None:
-        """Refuse when something there would be deleted; nothing is changed."""
-        if deleted := _deleted(self._items("--dry-run", "--ignore-existing", "--delete-after")):
-            raise _empty(self.folder, self.target, deleted)
+    def going(self) -> list[str]:
+        """Return the names of the files there that would be deleted; nothing is changed."""
+        return _deleted(self._items("--dry-run", "--ignore-existing", "--delete-after"))
 
     def different(self) -> tuple[str, ...]:
         """Return the names of the files that have another size there; nothing is changed."""
@@ -234,4 +245,13 @@ def _empty(folder: Path, target: str, deleted: list[str]) -> Refused:
              folder=str(folder), target=target, count=len(deleted), name=deleted[0]),
         Text("With --delete they would vanish. Nothing was changed. Is it the right folder, and is its disk mounted? "
              "To bring archives back, copy them here and adopt them; to empty the mirror, delete its files there."),
+    )  # fmt: skip
+
+
+def _unknown(target: str, names: list[str]) -> Refused:
+    return Refused(
+        Text("{target} has {count} files that the catalogue knows nothing of, such as {name}.",
+             target=target, count=len(names), name=names[0]),
+        Text("With --delete they would vanish. Nothing was changed. Delete them there yourself, or copy them here and "
+             "adopt them."),
     )  # fmt: skip

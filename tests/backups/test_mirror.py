@@ -199,6 +199,20 @@ def test_a_storage_without_archives_empties_no_mirror(
     assert content(there) == before
 
 
+def test_what_another_catalogue_put_there_is_not_deleted(tmp_path: Path, storage: Storage, backup: Backup) -> None:
+    """A new catalogue with its first backup, beside the mirror of a lost one."""
+    there = tmp_path / "there"
+    former = take(tmp_path, storage)
+    to(storage, str(there))
+    shutil.rmtree(Path(storage.settings["path"]) / former.key)
+    former.copies.all().delete()
+    before = content(there)
+    with pytest.raises(Refused, match="has 2 files that the catalogue knows nothing of"):
+        to(storage, str(there), delete=True)
+    assert content(there) == before
+    assert to(storage, str(there)) == 0
+
+
 def test_deleting_is_no_matter_where_there_is_nothing_yet(tmp_path: Path, storage: Storage) -> None:
     Path(storage.settings["path"]).mkdir(exist_ok=True)
     assert to(storage, f"{tmp_path}/there", delete=True) == 0
