@@ -174,6 +174,8 @@ def test_a_zone_that_is_unknown_here_hides_no_schedule(shop: Database, capsys: C
     assert out["results"][0]["when"].startswith("There is no time zone “Mars/Base”.")
     call_command("schedules", "runs")
     assert "2026-03-28 02:00 UTC (time zone Mars/Base is unknown here)" in capsys.readouterr().out
+    assert schedules(capsys, "disable", "night")[0] == 0
+    assert schedules(capsys, "enable", "night")[0] != 0
     assert schedules(capsys, "remove", "night")[0] == 0
 
 

@@ -86,6 +86,8 @@ def test_a_zone_that_is_unknown_here_breaks_no_page(admin: Client, shop: Databas
     assert "There is no such time zone." in page(admin, reverse("schedule-edit", args=[schedule.pk]))
     asked = admin.post(reverse("schedule-run", args=[schedule.pk]), follow=True)
     assert "Asked for 1 run." in asked.content.decode()
+    admin.post(reverse("schedule-toggle", args=[schedule.pk]), {"enabled": "0"})
+    assert Schedule.objects.filter(enabled=False, next_due_at=None).exists()
     admin.post(reverse("schedule-remove", args=[schedule.pk]))
     assert not Schedule.objects.exists()
 
