@@ -48,6 +48,7 @@ def test_the_older_page_of_a_schedule_asks_before_it_sets_times_back(admin: Clie
     shown = refused.content.decode()
     assert SAID.format(fields="Tries again after a failure, At what time") in shown
     assert 'value="Nights"' in shown
+    assert "<details open>" in shown  # one of the fields is folded away else
     schedule.refresh_from_db()
     assert (schedule.name, schedule.expression, schedule.retries) == ("Nightly", "30 4 * * *", 5)
     admin.post(edit, older | {"name": "Nights", "filled": refused.context["meanwhile"].token})
