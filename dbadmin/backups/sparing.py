@@ -1,4 +1,4 @@
-"""What was released and must not go after all: what ought to have stayed in its place has been lost meanwhile."""
+"""What was released and must not go after all: by now something else is lost, or newer runs fail."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def pending(database: Database, *, now: datetime) -> list[Judged]:
 
 
 def _told(copy: Copy, *, stays: bool) -> Judged:
-    back = Text("It was released; what should have stayed in its place is lost, so it is taken back if it is whole.")
+    back = Text("It was released; by what is there now it would stay, so it is taken back if it is whole.")
     return Judged(copy=copy, keep=stays, reasons=(back if stays else copy.message,), retention=None)
 
 
@@ -94,17 +94,17 @@ def _require_complete(backup: Backup) -> None:
 def _take_back(copies: list[Copy], progress: Progress) -> None:
     """Backup by backup, the newest first."""
     for backup in sorted({copy.backup for copy in copies}, key=lambda each: each.started_at, reverse=True):
-        if _stays(backup, [copy.pk for copy in copies if copy.backup == backup]):
-            line = Text("{key} is taken back: what should have stayed in its place is lost.", key=backup.key)
+        if _is_taken_back(backup, [copy.pk for copy in copies if copy.backup == backup]):
+            line = Text("{key} is taken back: by what is there now it would stay.", key=backup.key)
             progress.log(line, level="warning")
 
 
 @transaction.atomic
-def _stays(backup: Backup, ids: list[int]) -> bool:
-    """Every byte is read only when it is verified; until then it is better than nothing."""
+def _is_taken_back(backup: Backup, ids: list[int]) -> bool:
+    """A copy of which both objects are there is what it was before: deleting begins with the manifest."""
     row = Backup.objects.select_for_update().get(pk=backup.pk)
     waiting = Copy.objects.filter(pk__in=ids, state=CopyState.EXPIRING)
-    if not waiting.update(state=CopyState.STORED, message=Text(""), verified_at=None, deleted_at=None):
+    if not waiting.update(state=CopyState.STORED, message=Text(""), deleted_at=None):
         return False
     Backup.objects.filter(pk=row.pk).update(state=BackupState.AVAILABLE)
     settle(row)
