@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dbadmin import audit
+from dbadmin.backups.expire import _release
 from dbadmin.backups.going import note_removals
 from dbadmin.choices import JobKind, JobState
 from dbadmin.jobs.execution import run_now
@@ -36,9 +37,10 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def going(database: Database, storage: Storage, tmp_path: Path) -> Backup:
-    """Released, while its disk is away: no file can go."""
+    """Released by a worker that died then; when the next one comes, its disk is away, and no file can go."""
     old = put(database, storage, days=2)
     put(database, storage, days=1)
+    assert _release(database, timezone.now(), None, only=[storage.pk]) == 1
     (tmp_path / "away").rename(tmp_path / "elsewhere")
     ended = run_now(enqueue(JobKind.EXPIRE, database, actor=audit.SYSTEM)[0])
     assert ended.state == JobState.FAILED
