@@ -120,6 +120,7 @@ def described(page: Page, bucket: S3Server, *, secret: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light"], indirect=True)
 def test_a_bucket_is_tried_added_and_used(page: Page, bucket: S3Server) -> None:
+    Storage.default()  # this machine's, which is the default until the bucket is
     described(page, bucket, secret=SECRET_KEY)
     page.get_by_role("button", name="Test").click()
     expect(page.get_by_role("heading", name="The connection works")).to_be_visible(timeout=120_000)
