@@ -15,7 +15,7 @@ from dbadmin import audit
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
 from dbadmin.backups.copies import HELD, settle
 from dbadmin.backups.judging import NOT_THERE, judge, read_now
-from dbadmin.backups.sparing import require_seen, spare
+from dbadmin.backups.sparing import is_by_hand, require_seen, spare
 from dbadmin.backups.twins import same_place, twin_of
 from dbadmin.choices import BackupState, CopyState
 from dbadmin.exceptions import DbadminError, StorageError, ValidationFailed
@@ -46,39 +46,38 @@ def expire(*, database: Database, progress: Progress, job: Job | None = None, no
     """
     progress.phase(Text("Judging"), unit="items")
     moment = now or timezone.now()
-    looking = _Deleting(progress)
-    seen = {storage.pk for storage in _seen(database, moment, looking)}
-    while _release(database, moment, job, only=seen):
+    going = [judged.copy for judged in judge(database, now=moment).going]
+    deleting = _Deleting(progress)
+    answering = deleting.looked(database, [*going, *_released(database)])
+    only = {copy.pk for copy in going if copy.storage in answering}
+    while only and _release(database, moment, job, only=only):
         progress.check()
-    done = finish(database=database, progress=progress, now=moment)
-    if looking.failures:
-        storage, error = looking.failures[0]
-        raise StorageError(
-            Text("Nothing is released in “{storage}”. {reason}", storage=storage.name, reason=error.message), error.hint
-        )
-    return done
+    return _finish(database, deleting, answering, moment)
 
 
-def finish(*, database: Database, progress: Progress, now: datetime | None = None) -> Expired:
+def finish(*, database: Database, progress: Progress) -> Expired:
     """Delete the files of what is released, and of nothing else; what would stay now is taken back, see ``spare``.
 
     ``StorageError`` when a storage could not be asked, after the others were done: what was released there is not
     restorable any more, and is deleted next time.
     """
-    released = list(_released(database))
+    deleting = _Deleting(progress)
+    return _finish(database, deleting, deleting.looked(database, _released(database)), timezone.now())
+
+
+def _finish(database: Database, deleting: _Deleting, answering: Collection[Storage], now: datetime) -> Expired:
+    """Delete in the storages that were looked into just now."""
+    progress, released = deleting.progress, list(_released(database))
     progress.phase(Text("Deleting"), total=len(released), unit="items")
     reading = read_now(database)  # after the release was written: whoever begins to read now sees it
     waiting: list[Copy] = []
     for copy in released:
         if copy.backup_id in reading:
             progress.log(Text("A job is reading {backup}; it is deleted afterwards.", backup=copy.backup.key))
-        else:
+        elif copy.storage in answering:
             waiting.append(copy)
-    deleting = _Deleting(progress)
-    answering = deleting.answering(waiting)
-    waiting = [copy for copy in waiting if copy.storage in answering]
     try:
-        going = spare(database, waiting, progress, now=now or timezone.now())
+        going = spare(database, waiting, progress, now=now)
         released = [copy for copy in released if copy in going or copy not in waiting]
     except StorageError as error:
         deleting.failed(waiting[0].storage, error)
@@ -140,33 +139,21 @@ def storage_says(name: str, reason: Text) -> Text:
 def lock(database: Database) -> None:
     """Hold the rows of a database's copies and backups until the end of the transaction, in the order all others do."""
     copies = Copy.objects.filter(backup__database=database).exclude(state=CopyState.DELETED).order_by("pk")
-    list(copies.select_for_update().values_list("pk", flat=True))
+    list(copies.select_for_update(no_key=True).values_list("pk", flat=True))
     backups = Backup.objects.filter(database=database).exclude(state=BackupState.DELETED).order_by("pk")
-    list(backups.select_for_update().values_list("pk", flat=True))
-
-
-def _seen(database: Database, now: datetime, looking: _Deleting) -> list[Storage]:
-    """Look for what is to stay before anything is written down: what is released cannot be restored any more."""
-    going = [judged.copy for judged in judge(database, now=now).going]
-    answering = looking.answering(going)
-    try:
-        require_seen(database, {copy.backup.scope for copy in going})
-    except StorageError as error:
-        looking.failed(going[0].storage, error)
-        return []
-    return answering
+    list(backups.select_for_update(no_key=True).values_list("pk", flat=True))
 
 
 @transaction.atomic
 def _release(database: Database, now: datetime, job: Job | None, *, only: Collection[int]) -> int:
     """Decide on what is there now and write it down, so many at once; a pin or a proof comes before or after it.
 
-    ``only``: the storages in which something may be released.
+    ``only``: the copies that were looked at; what goes by now as well goes next time.
     """
     if job is not None:
         job.require_held()
     lock(database)
-    going = [judged for judged in judge(database, now=now).going if judged.copy.storage_id in only][:AT_ONCE]
+    going = [judged for judged in judge(database, now=now).going if judged.copy.pk in only][:AT_ONCE]
     for judged in going:
         let_go(judged.copy, actor=audit.from_job(job), reason=judged.reasons[0])
     for backup, reason in {judged.copy.backup: judged.reasons[0] for judged in going}.items():
@@ -190,11 +177,16 @@ class _Deleting:
         self.freed = 0
         self.failures: list[tuple[Storage, DbadminError]] = []
 
-    def answering(self, copies: Iterable[Copy]) -> list[Storage]:
-        """Return their storages that show what should be there, and there alone; the others are left alone."""
-        found, backups = [], defaultdict[Storage, set[int]](set)
+    def looked(self, database: Database, copies: Iterable[Copy]) -> list[Storage]:
+        """Look for what is to stay when these go, and return their storages that show it; the others are left alone.
+
+        None when the newest good backup of a scope is not seen. It is done before anything is written down, because
+        what is released cannot be restored any more.
+        """
+        found, backups, scopes = [], defaultdict[Storage, set[int]](set), set[str]()
         for copy in copies:
             backups[copy.storage].add(copy.backup_id)
+            scopes |= set() if is_by_hand(copy) else {copy.backup.scope}
         for storage in sorted(backups, key=lambda each: each.pk):
             try:
                 _require_there(storage, storage.backend())
@@ -203,6 +195,11 @@ class _Deleting:
                 self.failed(storage, error)
             else:
                 found.append(storage)
+        try:
+            require_seen(database, scopes)
+        except StorageError as error:
+            self.failed(next(iter(backups)), error)
+            return []
         return found
 
     def from_storage(self, storage: Storage, copies: list[Copy]) -> None:
@@ -259,10 +256,14 @@ def _require_apart(storage: Storage, backups: Collection[int]) -> None:
 
 def _summary(deleting: _Deleting, released: int) -> DbadminError:
     storage, error = deleting.failures[0]
+    left = released - deleting.deleted
+    if not left:
+        said = Text("Nothing is released in “{storage}”. {reason}", storage=storage.name, reason=error.message)
+        return StorageError(said, error.hint)
     return StorageError(
         Text(
             "{left} of {all} released copies could not be deleted yet. {storage}: {reason}",
-            left=released - deleting.deleted,
+            left=left,
             all=released,
             storage=storage.name,
             reason=error.message,

@@ -86,9 +86,7 @@ def judge(
     whole = list(_whole(_of(database))) if backup is None else []
     rows: Iterable[tuple[Any, ...]] = map(_facts_of, whole) if backup is None else _of(database).values_list(*FACTS)
     items = [_item(row, reading) for row in rows]
-    storages = Storage.objects.select_related("retention").in_bulk({item.storage for item in items})
-    found = _retentions({item.group for item in items}, storages, proposed=retention, everywhere=everywhere)
-    decisions = _decided(items, found, database, now)
+    storages, found, decisions = _decided(items, database, now, proposed=retention, everywhere=everywhere)
     copies = whole if backup is None else list(_whole(_of(database).filter(backup=backup, storage__in=storages)))
     _complete(copies, database, storages)
     return Judgement(database=database, copies=tuple(_judged(copies, found, decisions)))
@@ -103,9 +101,7 @@ def wanted_after_all(database: Database, released: Collection[int], *, now: date
     rows = [row for row in again.order_by().values_list(*FACTS) if row[0] in released]
     items = [replace(_item(row, set()), good=row[2] is not None, read=True) for row in rows]
     items += [_item(row, set()) for row in _of(database).values_list(*FACTS)]
-    storages = Storage.objects.select_related("retention").in_bulk({item.storage for item in items})
-    found = _retentions({item.group for item in items}, storages, proposed=None, everywhere=False)
-    decisions = _decided(items, found, database, now)
+    _storages, _found, decisions = _decided(items, database, now)
     return {decision.item.id for decision in decisions if decision.keep and decision.item.id in released}
 
 
@@ -122,10 +118,18 @@ def concerned(retention: Retention) -> QuerySet[Database]:
 
 
 def _decided(
-    items: Iterable[Item], found: Mapping[Group, Retention | None], database: Database, now: datetime
-) -> list[Decision]:
+    items: Collection[Item],
+    database: Database,
+    now: datetime,
+    *,
+    proposed: Retention | None = None,
+    everywhere: bool = False,
+) -> tuple[Mapping[int, Storage], Mapping[Group, Retention | None], list[Decision]]:
+    """Return their storages, the retention of each group, and what becomes of each item."""
+    storages = Storage.objects.select_related("retention").in_bulk({item.storage for item in items})
+    found = _retentions({item.group for item in items}, storages, proposed=proposed, everywhere=everywhere)
     policies = {group: policy_of(row) if row else None for group, row in found.items()}
-    return decide(items, policies, now=now, failing=_failing(database, found, now))
+    return storages, found, decide(items, policies, now=now, failing=_failing(database, found, now))
 
 
 def read_now(database: Database) -> set[int]:

@@ -26,20 +26,17 @@ def by_hand(reason: str) -> Text:
 def spare(database: Database, released: list[Copy], progress: Progress, *, now: datetime) -> list[Copy]:
     """Return those of ``released`` that may be deleted now.
 
-    Of each scope a backup that stays has to be in one of its storages, seen just now; ``StorageError`` when it is not:
-    then nothing goes. What would stay if it were decided now is taken back, if it is still complete.
+    ``require_seen`` has been asked. What would stay if it were decided now is taken back, if it is still complete.
     """
-    by_rule = {copy.pk: copy for copy in released if not _is_by_hand(copy)}
-    require_seen(database, {copy.backup.scope for copy in by_rule.values()})
-    spared, possible = set[int](), set(by_rule)
-    while wanted := wanted_after_all(database, possible, now=now):
+    by_rule = {copy.pk: copy for copy in released if not is_by_hand(copy)}
+    possible, wanted = set(by_rule), set[int]()
+    while possible and (wanted := wanted_after_all(database, possible, now=now)):
         broken = {pk for pk in wanted if not _is_complete(by_rule[pk])}
         if not broken:
             _take_back([by_rule[pk] for pk in sorted(wanted)], progress)
-            spared = wanted
             break
         possible -= broken
-    return [copy for copy in released if copy.pk not in spared]
+    return [copy for copy in released if copy.pk not in wanted]
 
 
 def pending(database: Database, *, now: datetime) -> list[Judged]:
@@ -48,7 +45,7 @@ def pending(database: Database, *, now: datetime) -> list[Judged]:
     copies = list(
         released.select_related("storage", "backup__schedule", "backup__database").order_by("-backup__started_at", "pk")
     )
-    by_rule = {copy.pk for copy in copies if not _is_by_hand(copy)}
+    by_rule = {copy.pk for copy in copies if not is_by_hand(copy)}
     wanted = wanted_after_all(database, by_rule, now=now) if by_rule else set()
     return [_told(copy, stays=copy.pk in wanted) for copy in copies]
 
@@ -65,7 +62,8 @@ def require_seen(database: Database, scopes: Iterable[str]) -> None:
             _require_complete(newest)
 
 
-def _is_by_hand(copy: Copy) -> bool:
+def is_by_hand(copy: Copy) -> bool:
+    """Say whether a person has deleted it."""
     return bool(copy.message.msgid == by_hand("").msgid)
 
 
@@ -102,7 +100,7 @@ def _take_back(copies: list[Copy], progress: Progress) -> None:
 @transaction.atomic
 def _is_taken_back(backup: Backup, ids: list[int]) -> bool:
     """A copy of which both objects are there is what it was before: deleting begins with the manifest."""
-    row = Backup.objects.select_for_update().get(pk=backup.pk)
+    row = Backup.objects.select_for_update(no_key=True).get(pk=backup.pk)
     waiting = Copy.objects.filter(pk__in=ids, state=CopyState.EXPIRING)
     if not waiting.update(state=CopyState.STORED, message=Text(""), deleted_at=None):
         return False

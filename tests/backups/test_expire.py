@@ -181,7 +181,7 @@ def test_a_job_that_came_between_decision_and_deletion_still_reads(
 
 
 def test_nobody_begins_to_read_what_is_released(backups: list[Backup], database: Database) -> None:
-    expiring._release(database, timezone.now(), None, only=[backups[4].storage_id])
+    expiring._release(database, timezone.now(), None, only=Copy.objects.values_list("pk", flat=True))
     backups[4].refresh_from_db()
     with pytest.raises(Refused, match="was deleted"):
         read(backups[4], lambda backend: backend)

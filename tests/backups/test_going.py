@@ -40,7 +40,7 @@ def going(database: Database, storage: Storage, tmp_path: Path) -> Backup:
     """Released by a worker that died then; when the next one comes, its disk is away, and no file can go."""
     old = put(database, storage, days=2)
     put(database, storage, days=1)
-    assert _release(database, timezone.now(), None, only=[storage.pk]) == 1
+    assert _release(database, timezone.now(), None, only=Copy.objects.values_list("pk", flat=True)) == 1
     (tmp_path / "away").rename(tmp_path / "elsewhere")
     ended = run_now(enqueue(JobKind.EXPIRE, database, actor=audit.SYSTEM)[0])
     assert ended.state == JobState.FAILED

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db
 def test_what_was_released_is_taken_back_when_what_should_have_stayed_is_lost(
     backups: list[Backup], database: Database, storage: Storage
 ) -> None:
-    expiring._release(database, timezone.now(), None, only=[storage.pk])
+    expiring._release(database, timezone.now(), None, only=Copy.objects.values_list("pk", flat=True))
     for kept in backups[:2]:
         shutil.rmtree(Path(storage.settings["path"]) / kept.key)
     with pytest.raises(StorageError, match="none of the archives that should be there"):
@@ -49,7 +49,7 @@ def test_of_what_is_taken_back_the_newest_that_is_whole_stays(
     backups: list[Backup], database: Database, storage: Storage
 ) -> None:
     """Half of the newest released one went already, and what should have stayed was deleted by somebody."""
-    expiring._release(database, timezone.now(), None, only=[storage.pk])
+    expiring._release(database, timezone.now(), None, only=Copy.objects.values_list("pk", flat=True))
     for kept in backups[:2]:
         delete_backup(kept, actor=audit.SYSTEM, reason="wrong data", confirmed="shop")
     (Path(storage.settings["path"]) / backups[2].key / "manifest.json").unlink()
