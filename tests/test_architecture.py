@@ -63,5 +63,12 @@ def test_only_process_starts_programs(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(APP)))
+def test_locked_rows_may_be_referred_to(path: Path) -> None:
+    """A row locked with its key stops every insert that refers to it: two transactions wait for each other soon."""
+    source = path.read_text()
+    assert source.count("select_for_update(") == source.count("select_for_update(no_key=True")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(APP)))
 def test_files_stay_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 350

@@ -112,7 +112,7 @@ def is_gone(copy: Copy, error: DbadminError) -> None:
 @transaction.atomic
 def settle(backup: Backup) -> None:
     """Bring a backup's state, the copy that is read and the number of missing ones in line with its copies."""
-    row = Backup.objects.select_for_update().get(pk=backup.pk)
+    row = Backup.objects.select_for_update(no_key=True).get(pk=backup.pk)
     copies = list(Copy.objects.filter(backup=row).select_related("storage"))
     good = [copy.storage for copy in copies if copy.state == CopyState.STORED]
     if good and row.storage not in good:

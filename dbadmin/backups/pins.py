@@ -22,7 +22,7 @@ def pin(backup: Backup, *, actor: audit.Actor, note: str) -> Backup:
 
     ``Refused`` when nothing of it is left, or its deletion has begun.
     """
-    row = Backup.objects.select_for_update().get(pk=backup.pk)
+    row = Backup.objects.select_for_update(no_key=True).get(pk=backup.pk)
     if row.state == BackupState.DELETED:
         raise Refused(Text("The archive of this backup was deleted."), Text("Choose another backup."))
     row.pinned_at, row.pin_note = row.pinned_at or timezone.now(), note[:200]
@@ -34,7 +34,7 @@ def pin(backup: Backup, *, actor: audit.Actor, note: str) -> Backup:
 @transaction.atomic
 def unpin(backup: Backup, *, actor: audit.Actor, reason: str = "") -> Backup:
     """Let the retentions decide again; one that is not pinned stays as it is."""
-    row = Backup.objects.select_for_update().get(pk=backup.pk)
+    row = Backup.objects.select_for_update(no_key=True).get(pk=backup.pk)
     if row.pinned_at is not None:
         audit.record(actor, "backup.unpin", row, reason=reason, note=row.pin_note)
         row.pinned_at, row.pin_note = None, ""

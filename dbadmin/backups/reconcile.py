@@ -146,7 +146,7 @@ def _require_there(
 @transaction.atomic
 def _missing(copy: Copy, backend: StorageBackend, found: Reconciled, began: datetime) -> None:
     """Ask for the two by name, while nobody changes the row, before it is called vanished."""
-    Backup.objects.select_for_update().get(pk=copy.backup_id)
+    Backup.objects.select_for_update(no_key=True).get(pk=copy.backup_id)
     copy.refresh_from_db(fields=["state", "stored_at"])
     if copy.state != CopyState.STORED or (copy.stored_at and copy.stored_at >= began):
         return

@@ -138,7 +138,7 @@ def obstacles(storage: Storage) -> Iterator[Text]:
 def remove(storage: Storage, *, actor: audit.Actor, reason: str) -> None:
     """Take a storage off the dashboard; its archives stay and can be restored. ``Refused`` says what is in the way."""
     with transaction.atomic():
-        locked = Storage.objects.select_for_update().get(pk=storage.pk)
+        locked = Storage.objects.select_for_update(no_key=True).get(pk=storage.pk)
         for obstacle in obstacles(locked):
             raise Refused(obstacle)
         if locked.removed_at is None:

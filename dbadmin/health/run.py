@@ -30,7 +30,7 @@ def run_checks(database: Database, *, now: datetime) -> list[CheckResult]:
     """
     seen = _gather(database, now)
     with transaction.atomic():
-        current = Database.objects.select_for_update().get(pk=database.pk)
+        current = Database.objects.select_for_update(no_key=True).get(pk=database.pk)
         failures = current.failed_probes + 1 if seen.failure else 0
         results = evaluate(database.engine, replace(seen, failed_probes=failures))
         database.failed_probes, database.checked_at = failures, now

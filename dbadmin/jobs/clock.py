@@ -60,7 +60,7 @@ def ask_for_due(kind: JobKind, now: datetime) -> list[Job]:
 def _ask(kind: JobKind, pk: int, now: datetime) -> Job | None:
     """Look again while the database's row is locked: two clocks make one job."""
     with transaction.atomic():
-        database = Database.objects.select_for_update().get(pk=pk)
+        database = Database.objects.select_for_update(no_key=True).get(pk=pk)
         if Job.objects.filter(database=database, kind=kind, created_at__gt=now - EVERY[kind]).exists():
             return None
         try:

@@ -233,18 +233,26 @@ def _ask(run: ScheduleRun, actor: audit.Actor) -> Job:
     return job
 
 
+def backup_params(schedule: Schedule) -> dict[str, Any]:
+    """Return the ``params`` of a backup that this schedule asks for; ``storages`` is empty when it names none."""
+    storages = schedule.destinations.filter(storage__removed_at=None).values_list("storage_id", flat=True)
+    return _common(schedule) | {"scope": schedule.scope, "storages": list(storages)}
+
+
 def _params(run: ScheduleRun) -> dict[str, Any]:
-    schedule, params = run.schedule, {"schedule": run.schedule_id}
-    if schedule.deadline_minutes:
-        params["deadline_minutes"] = schedule.deadline_minutes
+    schedule, params = run.schedule, _common(run.schedule)
     if schedule.kind == ScheduleKind.BACKUP:
-        storages = schedule.destinations.filter(storage__removed_at=None).values_list("storage_id", flat=True)
-        return params | {"scope": schedule.scope, "storages": list(storages)}
+        return backup_params(schedule)
     if schedule.kind == ScheduleKind.DRILL:
         return params | {"backup": _newest(run, only_full=True), "kind": schedule.drill_kind}
     if schedule.kind == ScheduleKind.VERIFY:
         return params | {"backup": _newest(run, only_full=False)}
     return params
+
+
+def _common(schedule: Schedule) -> dict[str, Any]:
+    deadline = schedule.deadline_minutes
+    return {"schedule": schedule.pk} | ({"deadline_minutes": deadline} if deadline else {})
 
 
 def _newest(run: ScheduleRun, *, only_full: bool) -> int:

@@ -56,21 +56,21 @@ def save_schedule(schedule: Schedule, now: datetime) -> None:
     destinations are saved by the caller.
     """
     with transaction.atomic():
-        before = Schedule.objects.select_for_update().filter(pk=schedule.pk).first() if schedule.pk else None
+        before = Schedule.objects.select_for_update(no_key=True).filter(pk=schedule.pk).first() if schedule.pk else None
+        table = None
         if schedule.enabled or before is None or not _times_stay(before, schedule):
-            schedule.expression = Timetable(schedule.expression, schedule.time_zone).expression
+            table = Timetable(schedule.expression, schedule.time_zone)
+            schedule.expression = table.expression
         if before:
             _undo_the_future([before], now)
         if before and before.enabled and before.next_due_at and before.next_due_at <= now:
             _note([before], now)
             before.refresh_from_db()
-        if before and not _is_ahead(before, now) and _moments_stay(before, schedule):
+        if before and _moments_stay(before, schedule):
             schedule.evaluated_at, schedule.next_due_at = before.evaluated_at, before.next_due_at
         else:
             schedule.evaluated_at = now
-            schedule.next_due_at = (
-                Timetable(schedule.expression, schedule.time_zone).next(now) if schedule.enabled else None
-            )
+            schedule.next_due_at = table.next(now) if table and schedule.enabled else None
         schedule.save()
 
 
@@ -83,7 +83,9 @@ def run_now(
     waits like any other run. ``Refused`` when there is no database.
     """
     with transaction.atomic():
-        Schedule.objects.select_for_update().get(pk=schedule.pk)  # of two clicks at once the second sees the first
+        Schedule.objects.select_for_update(no_key=True).get(
+            pk=schedule.pk
+        )  # of two clicks at once the second sees the first
         chosen = targets([schedule])[schedule.pk] if databases is None else [database.pk for database in databases]
         if not chosen:
             raise Refused(Text("“{name}” is for no database.", name=schedule.name), Text("Choose its databases first."))
@@ -141,29 +143,29 @@ def _note_due(now: datetime) -> bool:
     if not due.exists():
         return False
     with transaction.atomic():
-        found = list(due.select_for_update(skip_locked=True).order_by("next_due_at", "pk")[:AT_ONCE])
+        found = list(due.select_for_update(no_key=True, skip_locked=True).order_by("next_due_at", "pk")[:AT_ONCE])
         _undo_the_future(found, now)
         _note(found, now)
     return len(found) == AT_ONCE
 
 
 def _undo_the_future(schedules: Sequence[Schedule], now: datetime) -> None:
-    """Give back the moments that a clock that was ahead has settled and that are still to come.
+    """Give back the moments that a clock that was ahead has settled and that are still to come, see ``_note``.
 
     What has a job did happen: its row is dated now, so that it is no run of a moment to come.
     """
-    ahead = [schedule for schedule in schedules if _is_ahead(schedule, now)]
+    ahead = [schedule for schedule in schedules if schedule.evaluated_at > now + CLOCK_WAS_WRONG]
     if not ahead:
         return
     future = ScheduleRun.objects.filter(schedule__in=ahead, due_at__gt=now)
     future.filter(job=None).delete()
-    ids = list(future.order_by("-due_at").values_list("pk", flat=True))
-    for earlier, pk in enumerate(ids, start=1):
-        ScheduleRun.objects.filter(pk=pk).update(due_at=now - timedelta(microseconds=earlier))
-
-
-def _is_ahead(schedule: Schedule, now: datetime) -> bool:
-    return schedule.evaluated_at > now + CLOCK_WAS_WRONG
+    rows = list(future.order_by("-due_at").only("pk"))
+    for earlier, row in enumerate(rows, start=1):
+        row.due_at = now - timedelta(microseconds=earlier)
+    ScheduleRun.objects.bulk_update(rows, ["due_at"], batch_size=500)
+    for schedule in ahead:
+        schedule.evaluated_at = now - CLOCK_WAS_WRONG
+        schedule.next_due_at = schedule.next_due_at and now
 
 
 def _note(schedules: Sequence[Schedule], now: datetime) -> None:
@@ -173,8 +175,7 @@ def _note(schedules: Sequence[Schedule], now: datetime) -> None:
     rows: list[ScheduleRun] = []
     coming: dict[datetime | None, list[int]] = defaultdict(list)
     for schedule in schedules:
-        after = now - CLOCK_WAS_WRONG if _is_ahead(schedule, now) else schedule.evaluated_at
-        due, following = _moments(schedule.expression, schedule.time_zone, after, now)
+        due, following = _moments(schedule.expression, schedule.time_zone, schedule.evaluated_at, now)
         coming[following].append(schedule.pk)
         for pk in databases[schedule.pk]:
             rows += _Moments(schedule, due, now, unsettled.get((schedule.pk, pk))).rows(pk)

@@ -8,6 +8,7 @@ from dbadmin import audit
 from dbadmin.choices import JobKind, JobState, ScheduleKind, Scope
 from dbadmin.exceptions import Refused
 from dbadmin.jobs.queue import enqueue
+from dbadmin.jobs.schedule_runs import backup_params
 from dbadmin.models import Database, Job, Schedule, Storage
 
 
@@ -34,8 +35,8 @@ def queue_backup(database: Database) -> Job | None:
 def _params(database: Database) -> dict[str, Any] | None:
     daily = Schedule.objects.covering(database).filter(enabled=True, kind=ScheduleKind.BACKUP, scope=Scope.FULL)
     for schedule in daily.order_by("pk"):
-        storages = list(schedule.destinations.filter(storage__removed_at=None).values_list("storage_id", flat=True))
-        if storages:
-            return {"scope": Scope.FULL.value, "schedule": schedule.pk, "storages": storages}
+        params = backup_params(schedule)
+        if params["storages"]:
+            return params
     has_default = Storage.objects.registered().filter(is_default=True).exists()
     return {"scope": Scope.FULL.value} if has_default else None

@@ -137,7 +137,7 @@ class Job(models.Model):
 
         Call it in the transaction that writes the result: whoever cancels before that gets what he asked for.
         """
-        held = Job.objects.select_for_update().filter(pk=self.pk, state=JobState.RUNNING, worker=self.worker)
+        held = Job.objects.select_for_update(no_key=True).filter(pk=self.pk, state=JobState.RUNNING, worker=self.worker)
         if held.filter(cancel_requested_at=None).values_list("pk", flat=True).first() is None:
             raise Cancelled
 

@@ -77,7 +77,7 @@ def retire(request: HttpRequest, pk: int) -> HttpResponse:
 @transaction.atomic
 def _retire(request: HttpRequest, key: EncryptionKey, *, retired: bool) -> bool:
     """Say whether it was not so before; ``Refused`` for the only key of a storage."""
-    key = EncryptionKey.objects.select_for_update().get(pk=key.pk)
+    key = EncryptionKey.objects.select_for_update(no_key=True).get(pk=key.pk)
     if (key.retired_at is not None) == retired:
         return False
     if retired:
