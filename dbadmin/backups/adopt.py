@@ -226,6 +226,7 @@ def _require_plausible(key: str, manifest: Manifest) -> None:
 def _backup(storage: Storage, key: str, manifest: Manifest) -> Backup:
     """Return the row that has this archive already, perhaps in another storage, or a new one."""
     database = _database(manifest)
+    copies.lock_copies(Copy.objects.filter(backup__database=database, backup__key=key))
     known = Backup.objects.select_for_update(no_key=True).filter(database=database, key=key).first()
     if known is not None:
         if known.sha256 != manifest.archive_sha256:

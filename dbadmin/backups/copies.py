@@ -109,6 +109,14 @@ def is_gone(copy: Copy, error: DbadminError) -> None:
     _is_lost(copy, CopyState.VANISHED, error)
 
 
+def lock_copies(rows: QuerySet[Copy]) -> None:
+    """Hold copies until the end of the transaction. All do it by id, and lock backups afterwards, as ``settle`` does.
+
+    Who did it the other way round would wait, on PostgreSQL, for somebody who waits for him.
+    """
+    list(rows.select_for_update(no_key=True, of=("self",)).order_by("pk").values_list("pk", flat=True))
+
+
 @transaction.atomic
 def settle(backup: Backup) -> None:
     """Bring a backup's state, the copy that is read and the number of missing ones in line with its copies."""

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
-from dbadmin.backups.copies import HELD, settle
+from dbadmin.backups.copies import HELD, lock_copies, settle
 from dbadmin.backups.judging import NOT_THERE, judge, read_now
 from dbadmin.backups.sparing import is_by_hand, require_seen, spare
 from dbadmin.backups.twins import same_place, twin_of
@@ -137,9 +137,8 @@ def storage_says(name: str, reason: Text) -> Text:
 
 
 def lock(database: Database) -> None:
-    """Hold the rows of a database's copies and backups until the end of the transaction, in the order all others do."""
-    copies = Copy.objects.filter(backup__database=database).exclude(state=CopyState.DELETED).order_by("pk")
-    list(copies.select_for_update(no_key=True).values_list("pk", flat=True))
+    """Hold the rows of a database's copies and backups until the end of the transaction."""
+    lock_copies(Copy.objects.filter(backup__database=database).exclude(state=CopyState.DELETED))
     backups = Backup.objects.filter(database=database).exclude(state=BackupState.DELETED).order_by("pk")
     list(backups.select_for_update(no_key=True).values_list("pk", flat=True))
 

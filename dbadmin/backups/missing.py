@@ -62,6 +62,7 @@ def ask_for(backup: Backup, storage: Storage | None = None) -> None:
             _require_new(backup, storage)
             Copy.objects.get_or_create(backup=backup, storage=storage)
         missing = Copy.objects.filter(copies.MISSING, backup=backup)
+        copies.lock_copies(missing)
         missing.update(retry_at=timezone.now())
         copies.settle(backup)
 

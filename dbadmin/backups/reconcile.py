@@ -12,12 +12,12 @@ from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
-from dbadmin.backups.copies import is_gone
+from dbadmin.backups.copies import is_gone, lock_copies
 from dbadmin.backups.twins import pairs_among, same_place
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import CopyState, JobKind
 from dbadmin.exceptions import DbadminError, StorageError, ValidationFailed
-from dbadmin.models import Backup, Copy, Database, Job, Orphan, Storage, StorageSample
+from dbadmin.models import Copy, Database, Job, Orphan, Storage, StorageSample
 from dbadmin.progress import Progress
 from dbadmin.storages.base import Storage as StorageBackend
 from dbadmin.storages.base import StoredObject
@@ -146,7 +146,7 @@ def _require_there(
 @transaction.atomic
 def _missing(copy: Copy, backend: StorageBackend, found: Reconciled, began: datetime) -> None:
     """Ask for the two by name, while nobody changes the row, before it is called vanished."""
-    Backup.objects.select_for_update(no_key=True).get(pk=copy.backup_id)
+    lock_copies(Copy.objects.filter(pk=copy.pk))
     copy.refresh_from_db(fields=["state", "stored_at"])
     if copy.state != CopyState.STORED or (copy.stored_at and copy.stored_at >= began):
         return

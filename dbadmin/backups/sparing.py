@@ -9,7 +9,7 @@ from django.db import transaction
 
 from dbadmin import audit
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
-from dbadmin.backups.copies import settle
+from dbadmin.backups.copies import lock_copies, settle
 from dbadmin.backups.judging import Judged, wanted_after_all
 from dbadmin.choices import BackupState, CopyState
 from dbadmin.exceptions import DbadminError, StorageError
@@ -100,13 +100,13 @@ def _take_back(copies: list[Copy], progress: Progress) -> None:
 @transaction.atomic
 def _is_taken_back(backup: Backup, ids: list[int]) -> bool:
     """A copy of which both objects are there is what it was before: deleting begins with the manifest."""
-    row = Backup.objects.select_for_update(no_key=True).get(pk=backup.pk)
     waiting = Copy.objects.filter(pk__in=ids, state=CopyState.EXPIRING)
+    lock_copies(waiting)
     if not waiting.update(state=CopyState.STORED, message=Text(""), deleted_at=None):
         return False
-    Backup.objects.filter(pk=row.pk).update(state=BackupState.AVAILABLE)
-    settle(row)
-    audit.record(audit.SYSTEM, "backup.taken_back", row)
+    Backup.objects.filter(pk=backup.pk).update(state=BackupState.AVAILABLE)
+    settle(backup)
+    audit.record(audit.SYSTEM, "backup.taken_back", backup)
     return True
 
 

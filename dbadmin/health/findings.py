@@ -25,7 +25,7 @@ def tell(happened: Iterable[Happened], *, now: datetime) -> None:
     One query. What comes later for the same database and check is left out.
     """
     first = {(each.database_id, each.check_id): each.result for each in reversed(list(happened))}
-    rows = (opened(*where, result, now=now) for where, result in first.items())
+    rows = (opened(*where, result, now=now) for where, result in sorted(first.items()))
     Finding.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
 
 

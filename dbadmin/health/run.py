@@ -138,5 +138,6 @@ def _keep_findings(database: Database, results: Mapping[str, Result], now: datet
             finding.resolved_at = now
     Finding.objects.bulk_update(found.values(), ["verdict", "message", "hint", "last_seen_at", "resolved_at"])
     Finding.objects.bulk_create(
-        opened(database.pk, check_id, result, now=now) for check_id, result in bad.items() if check_id not in found
+        (opened(database.pk, check_id, result, now=now) for check_id, result in bad.items() if check_id not in found),
+        ignore_conflicts=True,  # what has just been told is there already
     )

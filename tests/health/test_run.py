@@ -13,9 +13,14 @@ from django.utils import timezone
 
 from dbadmin.backups.readiness import assess
 from dbadmin.choices import BackupState, Verdict
+from dbadmin.health import findings
+from dbadmin.health.findings import Happened
+from dbadmin.health.registry import Result
 from dbadmin.health.run import run_checks
 from dbadmin.models import AppliedMigration, Backup, CheckResult, Database, Drill, Finding, MigrationStatus
+from dbadmin.text import Text
 from tests.factories import make_backup, make_job, make_schedule
+from tests.jobs.threads import between
 from tests.sqlite_file import make_sqlite_file, sqlite_database
 
 pytestmark = pytest.mark.django_db
@@ -204,3 +209,18 @@ def test_the_number_of_queries_is_small(database: Database, django_assert_max_nu
     run(database)
     with django_assert_max_num_queries(20):
         run(database, minutes=1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_check_goes_on_with_what_is_told_at_the_same_moment(database: Database) -> None:
+    """A run ends without success while a health check that sees it already is writing."""
+    run(database)
+    Database.objects.update(settings={"path": "/nowhere/anime.sqlite3"})
+    bad = Result(verdict=Verdict.CRITICAL, message=Text("away"))
+    told = Happened(database_id=database.pk, check_id="reachable", result=bad)
+    between(
+        lambda: findings.tell([told], now=timezone.now()),
+        lambda: run(Database.objects.get()),
+        lambda: None,
+    )
+    assert Finding.objects.open().filter(check_id="reachable").count() == 1

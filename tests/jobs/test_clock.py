@@ -3,13 +3,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from django.conf import settings
-from django.db import connections, transaction
 from django.test import Client
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -23,7 +20,7 @@ from dbadmin.jobs.queue import enqueue
 from dbadmin.models import Database, Job
 from tests.backups.files import spools
 from tests.factories import make_database, make_job
-from tests.jobs.threads import at_once
+from tests.jobs.threads import at_once, between
 from tests.jobs.workers import environment
 
 
@@ -108,18 +105,10 @@ def test_stray_spools_are_removed_when_nobody_works_in_them(database: Database) 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_tick_and_a_request_do_not_wait_for_each_other_in_a_circle(database: Database) -> None:
-    """A job's insert locks its database's row when it is committed, and that of the same kind waits for it."""
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            enqueue(JobKind.HEALTH, database, actor=audit.SYSTEM)
-            ticking = pool.submit(_tick_and_close)
-            time.sleep(1)  # it has locked the row and waits for this transaction
-        ticking.result(60)
+    """A job that is queued refers to its database's row, and another one of its kind waits for it."""
+    between(
+        lambda: enqueue(JobKind.HEALTH, database, actor=audit.SYSTEM),
+        lambda: clock.tick(timezone.now()),
+        lambda: None,
+    )
     assert list(Job.objects.values_list("kind", flat=True).order_by("kind")) == [JobKind.HEALTH, JobKind.HISTORY]
-
-
-def _tick_and_close() -> None:
-    try:
-        clock.tick(timezone.now())
-    finally:
-        connections.close_all()

@@ -1,13 +1,14 @@
-"""The same call from several threads at once, each with its own connection to the catalogue."""
+"""Calls from several threads at once, each with its own connection to the catalogue."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
 
-from django.db import connections
+from django.db import connections, transaction
 
 Answer = TypeVar("Answer")
 
@@ -24,3 +25,24 @@ def at_once(times: int, call: Callable[[], Answer]) -> list[Answer]:
 
     with ThreadPoolExecutor(times) as pool:
         return [future.result() for future in [pool.submit(run) for _ in range(times)]]
+
+
+def between(first: Callable[[], object], other: Callable[[], Answer], second: Callable[[], object]) -> Answer:
+    """Call ``other`` in a thread while a transaction has done its first step and not yet its second.
+
+    On PostgreSQL it goes as far as it can beside that transaction; SQLite has it wait.
+    """
+
+    def run() -> Answer:
+        try:
+            return other()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            first()
+            future = pool.submit(run)
+            time.sleep(0.5)
+            second()
+        return future.result(60)
