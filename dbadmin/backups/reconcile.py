@@ -16,7 +16,7 @@ from dbadmin.backups.copies import is_gone, lock_copies
 from dbadmin.backups.twins import pairs_among, same_place
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import CopyState, JobKind
-from dbadmin.exceptions import DbadminError, StorageError, ValidationFailed
+from dbadmin.exceptions import DbadminError, Refused, StorageError, ValidationFailed
 from dbadmin.models import Copy, Database, Job, Orphan, Storage, StorageSample
 from dbadmin.progress import Progress
 from dbadmin.storages.base import Storage as StorageBackend
@@ -166,6 +166,8 @@ def _read_whole(copy: Copy, progress: Progress) -> bool:
     """Believe what was found only when every byte is right; what is wrong is written by the verification."""
     try:
         verify_backup(copy.backup, progress, copy=copy)
+    except Refused:  # somebody has deleted it meanwhile
+        return False
     except StorageError as error:
         line = Text("{backup} is there, but: {reason}", backup=copy.backup.key, reason=error.message)
         progress.log(line, level="warning")

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.backups.expire import expire
+from dbadmin.backups.pins import delete_backup
 from dbadmin.backups.reconcile import Reconciled, reconcile
 from dbadmin.backups.take import take_backup
 from dbadmin.choices import BackupState, CopyState, JobKind, JobState, Verdict
@@ -181,6 +182,20 @@ def test_a_backup_that_ends_meanwhile_has_neither_vanished_nor_is_it_an_orphan(
                 put(database, storage, days=0)
 
     assert reconcile(database=database, progress=BackupEnds()) == Reconciled()
+
+
+def test_what_is_deleted_while_it_is_to_be_read_is_left_out(backup: Backup, database: Database) -> None:
+    class Deleting(Silent):
+        looked_at = 0
+
+        def check(self) -> None:
+            self.looked_at += 1
+            if self.looked_at == 2:  # it was chosen to be read
+                delete_backup(backup, actor=audit.SYSTEM, reason="wrong data", confirmed="shop")
+
+    Copy.objects.update(verified_at=None)
+    assert reconcile(database=database, progress=Deleting()) == Reconciled()
+    assert states(backup) == (BackupState.DELETED, [CopyState.EXPIRING])
 
 
 def test_a_removed_storage_is_left_alone(backup: Backup, database: Database, storage: Storage) -> None:
