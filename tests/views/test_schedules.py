@@ -77,11 +77,12 @@ def test_what_was_missed_has_the_button_that_mends_it(operator: Client, shop: Da
 
 
 def test_a_zone_that_is_unknown_here_breaks_no_page(admin: Client, shop: Database) -> None:
-    schedule = make_schedule(name="Nightly", time_zone="Mars/Base", expression="0 3 * * *")
+    schedule = make_schedule(name="Nightly", time_zone="Mars/Base", expression="0 3 * * *", next_due_at=timezone.now())
     make_run(schedule, shop, state="missed")
     shown = "2026-03-28 02:00 UTC (time zone Mars/Base is unknown here)"
     assert shown in page(admin, reverse("schedules"))
     assert shown in page(admin, schedule.get_absolute_url())
+    assert "Nightly does not run" in page(admin, schedule.get_absolute_url())
     assert shown in page(admin, f"{shop.get_absolute_url()}?tab=schedules")
     assert "There is no such time zone." in page(admin, reverse("schedule-edit", args=[schedule.pk]))
     asked = admin.post(reverse("schedule-run", args=[schedule.pk]), follow=True)
