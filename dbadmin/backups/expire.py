@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -48,11 +50,10 @@ def expire(*, database: Database, progress: Progress, job: Job | None = None, no
     moment = now or timezone.now()
     going = [judged.copy for judged in judge(database, now=moment).going]
     deleting = _Deleting(progress)
-    answering = deleting.looked(database, [*going, *_released(database)])
-    only = {copy.pk for copy in going if copy.storage in answering}
-    while only and _release(database, moment, job, only=only):
+    may_go = deleting.looked(database, [*going, *_released(database)])
+    while may_go and _release(database, moment, job, only=may_go):
         progress.check()
-    return _finish(database, deleting, answering, moment)
+    return _finish(database, deleting, may_go, moment)
 
 
 def finish(*, database: Database, progress: Progress) -> Expired:
@@ -65,8 +66,8 @@ def finish(*, database: Database, progress: Progress) -> Expired:
     return _finish(database, deleting, deleting.looked(database, _released(database)), timezone.now())
 
 
-def _finish(database: Database, deleting: _Deleting, answering: Collection[Storage], now: datetime) -> Expired:
-    """Delete in the storages that were looked into just now."""
+def _finish(database: Database, deleting: _Deleting, may_go: Collection[int], now: datetime) -> Expired:
+    """Delete what is released of those for which the storages were looked into just now."""
     progress, released = deleting.progress, list(_released(database))
     progress.phase(Text("Deleting"), total=len(released), unit="items")
     reading = read_now(database)  # after the release was written: whoever begins to read now sees it
@@ -74,7 +75,7 @@ def _finish(database: Database, deleting: _Deleting, answering: Collection[Stora
     for copy in released:
         if copy.backup_id in reading:
             progress.log(Text("A job is reading {backup}; it is deleted afterwards.", backup=copy.backup.key))
-        elif copy.storage in answering:
+        elif copy.pk in may_go:
             waiting.append(copy)
     try:
         going = spare(database, waiting, progress, now=now)
@@ -82,8 +83,8 @@ def _finish(database: Database, deleting: _Deleting, answering: Collection[Stora
     except StorageError as error:
         deleting.failed(waiting[0].storage, error)
         going = []
-    for storage in answering:
-        deleting.from_storage(storage, [copy for copy in going if copy.storage == storage])
+    for storage, copies in groupby(going, key=attrgetter("storage")):
+        deleting.from_storage(storage, list(copies))
     if deleting.failures:
         raise _summary(deleting, len(released))
     return Expired(deleted=deleting.deleted, freed=deleting.freed, left=len(released) - deleting.deleted)
@@ -176,29 +177,29 @@ class _Deleting:
         self.freed = 0
         self.failures: list[tuple[Storage, DbadminError]] = []
 
-    def looked(self, database: Database, copies: Iterable[Copy]) -> list[Storage]:
-        """Look for what is to stay when these go, and return their storages that show it; the others are left alone.
+    def looked(self, database: Database, copies: Iterable[Copy]) -> set[int]:
+        """Look for what is to stay when these go, and return the ids of those whose storage shows it.
 
         None when the newest good backup of a scope is not seen. It is done before anything is written down, because
         what is released cannot be restored any more.
         """
-        found, backups, scopes = [], defaultdict[Storage, set[int]](set), set[str]()
+        found, waiting, scopes = set[int](), defaultdict[Storage, list[Copy]](list), set[str]()
         for copy in copies:
-            backups[copy.storage].add(copy.backup_id)
+            waiting[copy.storage].append(copy)
             scopes |= set() if is_by_hand(copy) else {copy.backup.scope}
-        for storage in sorted(backups, key=lambda each: each.pk):
+        for storage in sorted(waiting, key=lambda each: each.pk):
             try:
                 _require_there(storage, storage.backend())
-                _require_apart(storage, backups[storage])
+                _require_apart(storage, {copy.backup_id for copy in waiting[storage]})
             except (StorageError, ValidationFailed) as error:
                 self.failed(storage, error)
             else:
-                found.append(storage)
+                found |= {copy.pk for copy in waiting[storage]}
         try:
             require_seen(database, scopes)
         except StorageError as error:
-            self.failed(next(iter(backups)), error)
-            return []
+            self.failed(next(iter(waiting)), error)
+            return set()
         return found
 
     def from_storage(self, storage: Storage, copies: list[Copy]) -> None:

@@ -29,14 +29,15 @@ def spare(database: Database, released: list[Copy], progress: Progress, *, now: 
     ``require_seen`` has been asked. What would stay if it were decided now is taken back, if it is still complete.
     """
     by_rule = {copy.pk: copy for copy in released if not is_by_hand(copy)}
-    possible, wanted = set(by_rule), set[int]()
+    possible, spared = set(by_rule), set[int]()
     while possible and (wanted := wanted_after_all(database, possible, now=now)):
         broken = {pk for pk in wanted if not _is_complete(by_rule[pk])}
         if not broken:
             _take_back([by_rule[pk] for pk in sorted(wanted)], progress)
+            spared = wanted
             break
         possible -= broken
-    return [copy for copy in released if copy.pk not in wanted]
+    return [copy for copy in released if copy.pk not in spared]
 
 
 def pending(database: Database, *, now: datetime) -> list[Judged]:

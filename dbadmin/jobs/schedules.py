@@ -83,9 +83,8 @@ def run_now(
     waits like any other run. ``Refused`` when there is no database.
     """
     with transaction.atomic():
-        Schedule.objects.select_for_update(no_key=True).get(
-            pk=schedule.pk
-        )  # of two clicks at once the second sees the first
+        # Of two clicks at once the second sees the first.
+        Schedule.objects.select_for_update(no_key=True).get(pk=schedule.pk)
         chosen = targets([schedule])[schedule.pk] if databases is None else [database.pk for database in databases]
         if not chosen:
             raise Refused(Text("“{name}” is for no database.", name=schedule.name), Text("Choose its databases first."))

@@ -38,9 +38,8 @@ def read_history(database: Database, *, now: datetime) -> None:
     histories = {history.tool: history for history in database.adapter.history(database.connection())}
     projects, problems = _projects(database.project_folder)
     with transaction.atomic():
-        Database.objects.select_for_update(no_key=True).get(
-            pk=database.pk
-        )  # two readings at once write one after the other
+        # Two readings at once write one after the other.
+        Database.objects.select_for_update(no_key=True).get(pk=database.pk)
         stored = {(row.tool, row.revision): row for row in AppliedMigration.objects.filter(database=database)}
         before = set(MigrationStatus.objects.filter(database=database).values_list("tool", flat=True))
         readings = [

@@ -58,6 +58,19 @@ def test_of_what_is_taken_back_the_newest_that_is_whole_stays(
     assert [bool(there(backup, storage)) for backup in backups] == [False] * 3 + [True] * 2
 
 
+def test_what_would_stay_and_is_not_whole_any_more_goes(
+    backups: list[Backup], database: Database, storage: Storage
+) -> None:
+    expiring._release(database, timezone.now(), None, only=Copy.objects.values_list("pk", flat=True))
+    for kept in backups[:2]:
+        delete_backup(kept, actor=audit.SYSTEM, reason="wrong data", confirmed="shop")
+    for released in backups[2:]:
+        (Path(storage.settings["path"]) / released.key / "manifest.json").unlink()
+    assert run(database).deleted == 5
+    assert [states(backup)[0] for backup in backups] == ["deleted"] * 5
+    assert not any(there(backup, storage) for backup in backups)
+
+
 def test_nothing_is_released_when_the_newest_is_lost(
     backups: list[Backup], database: Database, storage: Storage
 ) -> None:
