@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from dbadmin.backups.expire import _release
 from dbadmin.models import Backup, Copy, Database, Storage
 from tests.factories import make_backup, make_copy
 
@@ -46,3 +47,8 @@ def states(backup: Backup) -> tuple[str, list[str]]:
     """Return the state of a backup and of its copies as they are now."""
     backup.refresh_from_db()
     return backup.state, [copy.state for copy in backup.copies.order_by("pk")]
+
+
+def release(database: Database) -> int:
+    """Write down what is to go, as a worker does that dies then; return how many copies."""
+    return _release(database, timezone.now(), None, only=Copy.objects.values_list("pk", flat=True))

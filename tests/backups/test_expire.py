@@ -21,7 +21,7 @@ from dbadmin.models import AuditEvent, Backup, Copy, Database, Destination, Job,
 from dbadmin.progress import Silent
 from dbadmin.text import Text
 from tests.backups.dying import dies_after
-from tests.backups.stored import put, put_copy, states, there
+from tests.backups.stored import put, put_copy, release, states, there
 from tests.factories import make_copy, make_database, make_job, make_retention, make_schedule, make_storage
 
 
@@ -181,7 +181,7 @@ def test_a_job_that_came_between_decision_and_deletion_still_reads(
 
 
 def test_nobody_begins_to_read_what_is_released(backups: list[Backup], database: Database) -> None:
-    expiring._release(database, timezone.now(), None, only=Copy.objects.values_list("pk", flat=True))
+    release(database)
     backups[4].refresh_from_db()
     with pytest.raises(Refused, match="was deleted"):
         read(backups[4], lambda backend: backend)

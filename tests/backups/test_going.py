@@ -13,13 +13,12 @@ from django.test import Client
 from django.utils import timezone
 
 from dbadmin import audit
-from dbadmin.backups.expire import _release
 from dbadmin.backups.going import note_removals
 from dbadmin.choices import JobKind, JobState
 from dbadmin.jobs.execution import run_now
 from dbadmin.jobs.queue import enqueue
 from dbadmin.models import Backup, Copy, Database, Job, Storage
-from tests.backups.stored import put, put_copy
+from tests.backups.stored import put, put_copy, release
 from tests.factories import make_database, make_job, make_retention, make_storage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,7 +39,7 @@ def going(database: Database, storage: Storage, tmp_path: Path) -> Backup:
     """Released by a worker that died then; when the next one comes, its disk is away, and no file can go."""
     old = put(database, storage, days=2)
     put(database, storage, days=1)
-    assert _release(database, timezone.now(), None, only=Copy.objects.values_list("pk", flat=True)) == 1
+    assert release(database) == 1
     (tmp_path / "away").rename(tmp_path / "elsewhere")
     ended = run_now(enqueue(JobKind.EXPIRE, database, actor=audit.SYSTEM)[0])
     assert ended.state == JobState.FAILED

@@ -18,7 +18,7 @@ from dbadmin.choices import BackupState, CopyState
 from dbadmin.exceptions import StorageError
 from dbadmin.models import AuditEvent, Backup, Copy, Database, Retention, Storage
 from dbadmin.progress import Silent
-from tests.backups.stored import put, states, there
+from tests.backups.stored import put, release, states, there
 from tests.backups.test_expire import backups as backups
 from tests.backups.test_expire import database as database
 from tests.backups.test_expire import run
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db
 def test_what_was_released_is_taken_back_when_what_should_have_stayed_is_lost(
     backups: list[Backup], database: Database, storage: Storage
 ) -> None:
-    expiring._release(database, timezone.now(), None, only=Copy.objects.values_list("pk", flat=True))
+    release(database)
     for kept in backups[:2]:
         shutil.rmtree(Path(storage.settings["path"]) / kept.key)
     with pytest.raises(StorageError, match="none of the archives that should be there"):
@@ -45,30 +45,20 @@ def test_what_was_released_is_taken_back_when_what_should_have_stayed_is_lost(
     assert run(database).deleted == 0
 
 
+@pytest.mark.parametrize("broken", [1, 3])
 def test_of_what_is_taken_back_the_newest_that_is_whole_stays(
-    backups: list[Backup], database: Database, storage: Storage
+    backups: list[Backup], database: Database, storage: Storage, broken: int
 ) -> None:
-    """Half of the newest released one went already, and what should have stayed was deleted by somebody."""
-    expiring._release(database, timezone.now(), None, only=Copy.objects.values_list("pk", flat=True))
+    """Half of some released ones went already, and what should have stayed was deleted by somebody."""
+    release(database)
     for kept in backups[:2]:
         delete_backup(kept, actor=audit.SYSTEM, reason="wrong data", confirmed="shop")
-    (Path(storage.settings["path"]) / backups[2].key / "manifest.json").unlink()
+    for halved in backups[2 : 2 + broken]:
+        (Path(storage.settings["path"]) / halved.key / "manifest.json").unlink()
     run(database)
-    assert [states(backup)[0] for backup in backups] == ["deleted"] * 3 + ["available"] * 2
-    assert [bool(there(backup, storage)) for backup in backups] == [False] * 3 + [True] * 2
-
-
-def test_what_would_stay_and_is_not_whole_any_more_goes(
-    backups: list[Backup], database: Database, storage: Storage
-) -> None:
-    expiring._release(database, timezone.now(), None, only=Copy.objects.values_list("pk", flat=True))
-    for kept in backups[:2]:
-        delete_backup(kept, actor=audit.SYSTEM, reason="wrong data", confirmed="shop")
-    for released in backups[2:]:
-        (Path(storage.settings["path"]) / released.key / "manifest.json").unlink()
-    assert run(database).deleted == 5
-    assert [states(backup)[0] for backup in backups] == ["deleted"] * 5
-    assert not any(there(backup, storage) for backup in backups)
+    whole = 3 - broken
+    assert [states(backup)[0] for backup in backups] == ["deleted"] * (5 - whole) + ["available"] * whole
+    assert [bool(there(backup, storage)) for backup in backups] == [False] * (5 - whole) + [True] * whole
 
 
 def test_nothing_is_released_when_the_newest_is_lost(

@@ -7,9 +7,8 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from dbadmin.backups.expire import _release
 from dbadmin.models import AuditEvent, Backup, Copy, Database, Job, Storage
-from tests.backups.stored import put, there
+from tests.backups.stored import put, release, there
 from tests.commands.test_backup import run
 from tests.factories import make_job, make_retention, make_storage
 from tests.sqlite_file import make_sqlite_file, sqlite_database
@@ -49,7 +48,7 @@ def test_a_dry_run_tells_of_every_copy_why_and_deletes_nothing(backups: list[Bac
 
 
 def test_a_dry_run_tells_of_what_is_released_already(backups: list[Backup], storage: Storage) -> None:
-    _release(backups[0].database, timezone.now(), None, only=Copy.objects.values_list("pk", flat=True))
+    release(backups[0].database)
     rows = run("backup", "expire", "--dry-run", "--database", "shop")[1]["results"]
     assert [(row["backup"], row["keep"]) for row in rows[2:]] == [(each.pk, False) for each in backups[2:]]
     Copy.objects.filter(backup__in=backups[:2]).update(state="vanished")

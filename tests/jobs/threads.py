@@ -17,11 +17,8 @@ def at_once(times: int, call: Callable[[], Answer]) -> list[Answer]:
     barrier = Barrier(times)
 
     def run() -> Answer:
-        try:
-            barrier.wait()
-            return call()
-        finally:
-            connections.close_all()
+        barrier.wait()
+        return _and_close(call)
 
     with ThreadPoolExecutor(times) as pool:
         return [future.result() for future in [pool.submit(run) for _ in range(times)]]
@@ -32,17 +29,17 @@ def between(first: Callable[[], object], other: Callable[[], Answer], second: Ca
 
     On PostgreSQL it goes as far as it can beside that transaction; SQLite has it wait.
     """
-
-    def run() -> Answer:
-        try:
-            return other()
-        finally:
-            connections.close_all()
-
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             first()
-            future = pool.submit(run)
+            future = pool.submit(_and_close, other)
             time.sleep(0.5)
             second()
         return future.result(60)
+
+
+def _and_close(call: Callable[[], Answer]) -> Answer:
+    try:
+        return call()
+    finally:
+        connections.close_all()
