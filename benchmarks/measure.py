@@ -37,13 +37,19 @@ def once(contestant: Contestant) -> Run:
     os.sync()  # nobody waits for what somebody else has not written yet
     with open(os.devnull, "wb") as nothing, Path("/tmp/dbadmin-benchmark.err").open("w+b") as errors:
         begin = time.monotonic()
-        process = subprocess.Popen(contestant.argv, env={**os.environ, **contestant.env}, stdout=nothing, stderr=errors)
+        process = subprocess.Popen(contestant.argv, env=_environment(contestant), stdout=nothing, stderr=errors)
         _pid, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - begin
         if status:
             errors.seek(0)
             raise RuntimeError(f"{contestant.name}: {errors.read().decode(errors='replace')[-800:]}")
     return Run(seconds=seconds, cpu_seconds=usage.ru_utime + usage.ru_stime, peak_mb=usage.ru_maxrss / 1024)
+
+
+def _environment(contestant: Contestant) -> dict[str, str]:
+    """Return its variables; Python may keep what it has compiled, as it does where dbadmin is installed."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **contestant.env}
 
 
 def compare(contestants: Sequence[Contestant], *, runs: int) -> list[dict[str, object]]:
