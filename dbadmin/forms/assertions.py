@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from dbadmin.choices import AssertionKind
 from dbadmin.forms.styles import Styled
+from dbadmin.forms.times import known_zone
 from dbadmin.models import Assertion
 
 
@@ -33,7 +33,4 @@ class AssertionForm(Styled, forms.ModelForm[Assertion]):
 
     def clean_time_zone(self) -> str:
         """Need a name that is known."""
-        name = str(self.cleaned_data["time_zone"])
-        if name not in available_timezones():
-            raise forms.ValidationError(_("There is no such time zone. Write one such as Asia/Tokyo or UTC."))
-        return name
+        return known_zone(self.cleaned_data["time_zone"])

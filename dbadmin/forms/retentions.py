@@ -8,9 +8,9 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from dbadmin.forms.styles import Styled
+from dbadmin.forms.times import known_zone
 from dbadmin.models import Retention
 from dbadmin.templatetags.schedules import RULES
-from dbadmin.timetable import zones
 
 
 class RetentionForm(Styled, forms.ModelForm[Retention]):
@@ -57,7 +57,4 @@ class RetentionForm(Styled, forms.ModelForm[Retention]):
 
     def clean_time_zone(self) -> str:
         """Need a name that is known."""
-        name = str(self.cleaned_data["time_zone"]).strip()
-        if name not in zones():
-            raise forms.ValidationError(_("There is no such time zone. Write one such as Asia/Tokyo or UTC."))
-        return name
+        return known_zone(self.cleaned_data["time_zone"])

@@ -98,10 +98,7 @@ class TimesForm(Styled, forms.Form):
 
     def clean_time_zone(self) -> str:
         """Need a name that is known."""
-        name = str(self.cleaned_data["time_zone"]).strip()
-        if name not in zones():
-            raise forms.ValidationError(_("There is no such time zone. Write one such as Asia/Tokyo or UTC."))
-        return name
+        return known_zone(self.cleaned_data["time_zone"])
 
     def unused(self) -> set[str]:
         """Return the fields that neither what is stored nor what was sent has a use for."""
@@ -144,6 +141,13 @@ def fields_of(expression: str, time_zone: str = "") -> dict[str, Any]:
         days = some["days"].split(",") if "," in some["days"] else list("12345")
         shown |= {"every": "week", "time": time(int(some["hour"]), int(some["minute"])), "weekdays": days}
     return shown
+
+
+def known_zone(name: str) -> str:
+    """Return it without blanks around it; ``ValidationError`` when this machine knows no such time zone."""
+    if (found := name.strip()) not in zones():
+        raise forms.ValidationError(_("There is no such time zone. Write one such as Asia/Tokyo or UTC."))
+    return found
 
 
 def places() -> list[str]:

@@ -47,9 +47,10 @@ def plain(expression: str) -> str:
     return " ".join(parts)
 
 
-def zones() -> list[str]:
-    """Return the names of the time zones that this machine knows, sorted."""
-    return sorted(available_timezones())
+@lru_cache(maxsize=1)
+def zones() -> tuple[str, ...]:
+    """Return the names of the time zones that this machine knew when it was first asked, sorted."""
+    return tuple(sorted(available_timezones()))
 
 
 def _translated(given: str) -> str:
