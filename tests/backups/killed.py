@@ -1,12 +1,15 @@
-"""Run a job in this process and die by SIGKILL when the progress is told of something for the n-th time."""
+"""Work on a job and die by SIGKILL when the progress is told of something for the n-th time."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
+from typing import Any
 
+from dbadmin import audit
+from dbadmin.choices import JobKind
+from dbadmin.jobs.foreground import work_on
+from dbadmin.models import Database
 from dbadmin.progress import Silent
 from dbadmin.text import Text
 
@@ -35,20 +38,8 @@ class Killer(Silent):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(kind: str, slug: str, params: str, steps: str) -> None:
-    import django
-
-    django.setup()
-
-    from dbadmin import audit
-    from dbadmin.choices import JobKind
-    from dbadmin.jobs.foreground import work_on
-    from dbadmin.models import Database
-
+def work(kind: str, slug: str, params: dict[str, Any], steps: int) -> str:
+    """For ``tests.jobs.forked``: return what became of the job."""
     database = Database.objects.get(slug=slug)
-    job = work_on(JobKind(kind), database, actor=audit.SYSTEM, params=json.loads(params), echo=Killer(int(steps)))
-    sys.stdout.write(f"{job.state} {job.message} {job.hint} {job.traceback}")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    job = work_on(JobKind(kind), database, actor=audit.SYSTEM, params=params, echo=Killer(steps))
+    return f"{job.state} {job.message} {job.hint} {job.traceback}"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +11,6 @@ from typing import Any
 import apsw
 import psycopg
 import pytest
-from django.conf import settings
 from django.utils import timezone
 
 from dbadmin.backups.take import take_backup
@@ -26,7 +22,7 @@ from dbadmin.models import Backup, Database, Restore, Storage
 from dbadmin.progress import Silent
 from tests.backups.files import below, spools
 from tests.factories import make_database, make_storage
-from tests.jobs.workers import environment
+from tests.jobs.forked import forked
 from tests.postgresql_database import execute
 from tests.postgresql_database import postgresql as postgresql
 from tests.sqlite_file import make_sqlite_file, sqlite_database
@@ -53,11 +49,10 @@ class Target:
 
     def run(self, kind: JobKind, steps: int, **params: Any) -> int:
         """Work in another process that dies after some steps, and have its job reaped."""
-        argv = [sys.executable, "-m", "tests.backups.killed", kind, self.database.slug, json.dumps(params), str(steps)]
-        ended = subprocess.run(argv, env=environment(), cwd=settings.BASE_DIR, capture_output=True, text=True)
-        assert ended.returncode == KILLED or ended.stdout.startswith("succeeded"), ended.stdout + ended.stderr
-        assert len(reap(timezone.now())) == (ended.returncode == KILLED)
-        return ended.returncode
+        code, became = forked().run("tests.backups.killed:work", kind, self.database.slug, params, steps)
+        assert code == KILLED or became.startswith("succeeded"), became
+        assert len(reap(timezone.now())) == (code == KILLED)
+        return code
 
 
 def both(target: Target) -> None:

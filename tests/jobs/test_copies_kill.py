@@ -6,15 +6,13 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.utils import timezone
 
 from dbadmin import audit
@@ -22,48 +20,30 @@ from dbadmin.backups.missing import store_missing
 from dbadmin.backups.reconcile import Reconciled, reconcile
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import CopyState, JobKind, JobState
+from dbadmin.jobs.execution import execute
 from dbadmin.jobs.queue import enqueue
 from dbadmin.jobs.reaper import reap
 from dbadmin.models import Backup, Copy, Database, Job, Storage
 from dbadmin.progress import Silent
+from dbadmin.storages import buckets, resuming
 from tests.backups.files import below, spools
 from tests.factories import make_storage
-from tests.jobs.workers import environment
+from tests.jobs.forked import forked
 from tests.sqlite_file import make_large_sqlite_file, sqlite_database
 from tests.storages.servers import S3Server, Wire
 from tests.storages.servers import s3_server as s3_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS, MEGABYTES = 50, 1
+WORK = "tests.jobs.test_copies_kill:work"
 
 
-@dataclass
-class Zygote:
-    """Starts a process for a job in a moment."""
-
-    process: subprocess.Popen[str]
-
-    def start(self, job: Job) -> int:
-        assert self.process.stdin is not None
-        print(job.pk, file=self.process.stdin, flush=True)
-        return int(self._answer())
-
-    def wait(self) -> None:
-        assert self._answer() == "ended"
-
-    def _answer(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-
-@pytest.fixture
-def zygote() -> Iterator[Zygote]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.jobs.forked"], cwd=settings.BASE_DIR, env=environment(), text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    yield Zygote(process)
-    process.communicate(timeout=120)
+def work(job: int) -> str:
+    """For ``tests.jobs.forked``; a wire that stays cut is given up after a moment, not after two minutes."""
+    buckets._retries = lambda number: {"max_retries": 1, "retry_timeout": timedelta(seconds=1)}
+    resuming.PAUSES = (0.05,)
+    execute(job)
+    return "ended"
 
 
 @dataclass
@@ -75,7 +55,6 @@ class Scene:
     bucket: Storage
     wire: Wire
     bucket_folder: Path
-    zygote: Zygote
 
     def job(self, chance: random.Random) -> Job:
         """What is waiting, else copies that are missing, else another backup."""
@@ -101,7 +80,7 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, s3_server: S3Server, zygote: Zygote) -> Iterator[Scene]:
+def scene(tmp_path: Path, s3_server: S3Server) -> Iterator[Scene]:
     database = sqlite_database(make_large_sqlite_file(tmp_path / "shop.db", megabytes=MEGABYTES), slug="shop")
     with Wire(s3_server.port) as wire:
         bucket = make_storage(kind="s3", name="Bucket", settings=s3_server.settings("kill", port=wire.port))
@@ -109,7 +88,7 @@ def scene(tmp_path: Path, s3_server: S3Server, zygote: Zygote) -> Iterator[Scene
         bucket.save()
         assert s3_server.folder is not None
         local = make_storage(tmp_path / "archives", name="Folder")
-        yield Scene(database, local, bucket, wire, s3_server.folder / "kill", zygote)
+        yield Scene(database, local, bucket, wire, s3_server.folder / "kill")
 
 
 def test_whatever_is_killed_or_cut_leaves_whole_backups_and_nothing_else(scene: Scene) -> None:
@@ -120,9 +99,9 @@ def test_whatever_is_killed_or_cut_leaves_whole_backups_and_nothing_else(scene: 
             break
         job, began = scene.job(chance), time.monotonic()
         before = scene.wire.carried
-        pid = scene.zygote.start(job)
+        pid = forked().start(WORK, job.pk)
         if number < 3:  # how long one takes, and how much it carries
-            scene.zygote.wait()
+            forked().wait()
             lasting, carried = time.monotonic() - began, scene.wire.carried - before
             continue
         if number % 2:
@@ -131,7 +110,7 @@ def test_whatever_is_killed_or_cut_leaves_whole_backups_and_nothing_else(scene: 
                 os.kill(pid, signal.SIGKILL)
         else:
             scene.wire.cut(after=chance.randrange(carried // 2), times=chance.choice((1, 4, 1000)))
-        scene.zygote.wait()
+        forked().wait()
         scene.wire.cut(after=0, times=0)
         reap(timezone.now())
         job.refresh_from_db()
@@ -166,7 +145,6 @@ def _require_whole(scene: Scene, said: str) -> None:
 def _complete(scene: Scene) -> None:
     """Some time later, with everything in order again."""
     for job in Job.objects.active():
-        scene.zygote.start(job)
-        scene.zygote.wait()
+        forked().run(WORK, job.pk)
     Copy.objects.exclude(retry_at=None).update(retry_at=timezone.now())
     assert [str(copy.message) for copy in store_missing(scene.database, Silent())[1]] == []

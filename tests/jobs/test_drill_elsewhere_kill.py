@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import psycopg
 import pytest
-from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -25,8 +21,9 @@ from dbadmin.jobs.reaper import reap
 from dbadmin.models import Backup, Database, Drill, Job, Storage
 from tests.backups.files import spools
 from tests.factories import make_database
+from tests.jobs.forked import forked
 from tests.jobs.test_worker_postgresql import ANNE, Shop, program_of, settings_of, shop, storage, worker_of
-from tests.jobs.workers import environment, is_alive, over, supervised, until
+from tests.jobs.workers import is_alive, over, supervised, until
 from tests.servers import Servers
 
 __all__ = ["shop", "storage"]
@@ -119,17 +116,15 @@ def test_a_cancelled_one_leaves_nothing(
 
 def test_wherever_it_is_killed_the_reaper_leaves_nothing(shop: Shop, place: Database, other: Cluster) -> None:
     quick(shop)
-    asked = json.dumps(params())
     seen = []
     for steps in (3, 5, 7, 99):
-        argv = [sys.executable, "-m", "tests.backups.killed", "drill", "shop", asked, str(steps)]
-        ended = subprocess.run(argv, env=environment(), cwd=settings.BASE_DIR, capture_output=True, text=True)
-        seen.append((ended.returncode, bool(left(other))))
+        code, became = forked().run("tests.backups.killed:work", "drill", "shop", params(), steps)
+        seen.append((code, bool(left(other))))
         reap(timezone.now())
         assert (left(other), spools()) == ([], []), steps
         Job.objects.filter(state=JobState.QUEUED).delete()  # its repetition
     assert (-signal.SIGKILL, True) in seen
-    assert seen[-1] == (0, False), ended.stdout + ended.stderr
+    assert seen[-1] == (0, False), became
     assert Drill.objects.latest("pk").state == DrillState.PROVEN
 
 
