@@ -1,4 +1,4 @@
-"""The project's settings, with a home folder that lives as long as the tests."""
+"""The project's settings, with a home folder that lives as long as the tests, one for each process that runs them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 if "DBADMIN_TEST_HOME" not in os.environ:
     os.environ["DBADMIN_TEST_HOME"] = tempfile.mkdtemp(prefix="dbadmin-tests-")
     atexit.register(shutil.rmtree, os.environ["DBADMIN_TEST_HOME"], ignore_errors=True)
-os.environ["DBADMIN_HOME"] = os.environ["DBADMIN_TEST_HOME"]
+os.environ["DBADMIN_HOME"] = os.path.join(os.environ["DBADMIN_TEST_HOME"], os.environ.get("PYTEST_XDIST_WORKER", ""))
 
 from project.settings import *  # noqa: F403
 from project.settings import DATABASES, HOME, STATIC_ROOT, STORAGES
