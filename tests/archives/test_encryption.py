@@ -201,7 +201,7 @@ def test_what_age_keygen_writes_is_a_key_file(tmp_path: Path) -> None:
         b"",
         b"junk",
         b"\xff\xfe\x00",
-        RECIPIENT.encode(),
+        pytest.param(RECIPIENT.encode(), id="recipient"),
         b"AGE-SECRET-KEY-1JUNK",
         b"x" * 100000,
         b"-----BEGIN OPENSSH PRIVATE KEY-----\njunk\n-----END OPENSSH PRIVATE KEY-----\n",
@@ -214,7 +214,9 @@ def test_junk_is_no_key_file_and_is_not_repeated(content: bytes) -> None:
     assert "JUNK" not in str(failure.value).upper()
 
 
-@pytest.mark.parametrize("text", ["", "junk", "age1junk", IDENTITY, "ssh-ed25519 junk", "ssh-ed25519"])
+@pytest.mark.parametrize(
+    "text", ["", "junk", "age1junk", pytest.param(IDENTITY, id="identity"), "ssh-ed25519 junk", "ssh-ed25519"]
+)
 def test_junk_is_no_public_key(text: str) -> None:
     with pytest.raises(ValidationFailed) as failure:
         checked_recipient(text)

@@ -56,7 +56,11 @@ def test_a_storage_is_added_tested_made_default_and_removed(db: None, tmp_path: 
 HOME = Path(settings.HOME)
 
 
-@pytest.mark.parametrize("place", ["/", "/proc", "/sys/fs", *map(str, (HOME.parent, HOME, HOME / "spool"))])
+@pytest.mark.parametrize(
+    "place",
+    ["/", "/proc", "/sys/fs", *map(str, (HOME.parent, HOME, HOME / "spool"))],
+    ids=["root", "proc", "sys", "above home", "home", "spool"],
+)
 def test_our_own_files_and_the_kernels_are_no_place_for_archives(db: None, tmp_path: Path, place: str) -> None:
     (tmp_path / "link").symlink_to(place)
     for path in (place, str(tmp_path / "link")):
