@@ -14,8 +14,11 @@ from dbadmin.text import Text
 
 
 def encrypt(secret: str) -> str:
-    """Return the token to store; an empty secret stays empty."""
-    return Fernet(keys()[0]).encrypt(secret.encode()).decode() if secret else ""
+    """Return the token to store; an empty secret stays empty. ``ValidationFailed`` when there is no key here."""
+    if not secret:
+        return ""
+    require_key()
+    return Fernet(keys()[0]).encrypt(secret.encode()).decode()
 
 
 def decrypt(token: str) -> str:
@@ -37,6 +40,7 @@ def decrypt(token: str) -> str:
 def keys() -> list[str]:
     """Return the keys: the first encrypts, all of them decrypt. More than one there are only while they change.
 
+    None where a catalogue came without its key, or the key's file or variable has gone.
     A key file is read each time, so that a change reaches processes that are running.
     """
     try:
@@ -44,6 +48,30 @@ def keys() -> list[str]:
     except FileNotFoundError:
         text = ""
     return split_keys(text) or split_keys(settings.ENCRYPTION_KEY)
+
+
+def require_key() -> None:
+    """Raise ``ValidationFailed`` when there is no key here."""
+    if not keys():
+        raise ValidationFailed(
+            Text("There is a catalogue here, but not its encryption key."),
+            Text(
+                "Set DBADMIN_ENCRYPTION_KEY, or put the file encryption_key back into the home folder. Where the key "
+                "is lost: manage.py worker --accept-key makes a new one, then enter passwords again."
+            ),
+        )
+
+
+def make_key() -> None:
+    """Make the key of an installation that has none; one that is here stays."""
+    path = settings.ENCRYPTION_KEY_FILE
+    if path and not keys():
+        keep_keys(Path(path), [new_key()])
+
+
+def new_key() -> str:
+    """Return one by chance."""
+    return Fernet.generate_key().decode()
 
 
 def split_keys(text: str) -> list[str]:
@@ -94,4 +122,6 @@ def renewed(token: str) -> str | None:
 
 
 def _all() -> MultiFernet:
+    if not keys():
+        raise InvalidToken
     return MultiFernet([Fernet(key) for key in keys()])

@@ -206,7 +206,7 @@ def _dashboard(with_secrets: bool) -> Iterator[str]:
     yield from _commands("export DBADMIN_ENCRYPTION_KEY=…", RECOVER)
     yield _("Leave --key-file out where no archive is encrypted.")
     yield from _variables()
-    if with_secrets:
+    if with_secrets and crypto.keys():
         yield "DBADMIN_ENCRYPTION_KEY=" + ",".join(crypto.keys())
     else:
         yield _("DBADMIN_ENCRYPTION_KEY is in the home folder (encryption_key) or in the environment of dbadmin.")

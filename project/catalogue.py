@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -43,6 +44,14 @@ def catalogue(url: str, default: Path) -> dict[str, Any]:
         found["CONN_HEALTH_CHECKS"] = True
         found["HOST"] = _socket_folder(url) or found.get("HOST", "")
     return found
+
+
+def is_kept(found: dict[str, Any]) -> bool:
+    """Say whether there is a catalogue already, as far as a file shows that: nobody asks a server here."""
+    try:
+        return bool(found["ENGINE"] == "django.db.backends.sqlite3" and os.path.getsize(found["NAME"]))
+    except OSError:
+        return False
 
 
 def _socket_folder(url: str) -> str:

@@ -12,7 +12,7 @@ import environ
 from cryptography.fernet import Fernet
 from django.utils.translation import gettext_lazy as _
 
-from project.catalogue import catalogue
+from project.catalogue import catalogue, is_kept
 from project.home import for_cron, secret, usable
 from project.queues import redis_url, rq_queues, site, tasks
 from project.variables import encryption_key, flag, log_level, number, one_of, time_zone
@@ -26,13 +26,6 @@ with usable(HOME):
     if (HOME / "environment").is_file():
         env.read_env(HOME / "environment")
 SECRET_KEY = env.str("SECRET_KEY", default="") or secret(HOME, "secret_key", lambda: secrets.token_urlsafe(50))
-if ENCRYPTION_KEY := env.str("DBADMIN_ENCRYPTION_KEY", default=""):
-    encryption_key(ENCRYPTION_KEY, source="DBADMIN_ENCRYPTION_KEY")
-    ENCRYPTION_KEY_FILE = None
-else:
-    ENCRYPTION_KEY_FILE = HOME / "encryption_key"
-    ENCRYPTION_KEY = secret(HOME, "encryption_key", lambda: Fernet.generate_key().decode())
-    encryption_key(ENCRYPTION_KEY, source=str(HOME / "encryption_key"))
 DEBUG = flag(env, "DEBUG")
 HTTPS = flag(env, "DBADMIN_HTTPS")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
@@ -101,6 +94,16 @@ CATALOGUE: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3", "NAME": str
 # DBADMIN_DATABASE_URL is for a shell in which DATABASE_URL is an application's.
 CATALOGUE_URL = env.str("DBADMIN_DATABASE_URL", default="") or env.str("DATABASE_URL", default="")
 DATABASES = {"default": catalogue(CATALOGUE_URL, HOME / "catalogue.sqlite3")}
+
+if ENCRYPTION_KEY := env.str("DBADMIN_ENCRYPTION_KEY", default=""):
+    encryption_key(ENCRYPTION_KEY, source="DBADMIN_ENCRYPTION_KEY")
+    ENCRYPTION_KEY_FILE = None
+else:
+    ENCRYPTION_KEY_FILE = HOME / "encryption_key"
+    # A catalogue that is there has secrets of a key that is not: a new one would open none of them.
+    if ENCRYPTION_KEY_FILE.exists() or not is_kept(DATABASES["default"]):
+        ENCRYPTION_KEY = secret(HOME, "encryption_key", lambda: Fernet.generate_key().decode())
+        encryption_key(ENCRYPTION_KEY, source=str(ENCRYPTION_KEY_FILE))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The bell that wakes workers: rows in the catalogue, or Redis for workers on many machines.

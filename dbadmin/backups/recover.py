@@ -22,7 +22,7 @@ from dbadmin.backups import adopt, own
 from dbadmin.backups.addressed import taken_over
 from dbadmin.backups.spool import spool
 from dbadmin.choices import JobState, RunState
-from dbadmin.crypto import decrypt
+from dbadmin.crypto import decrypt, make_key
 from dbadmin.engines import get_engine
 from dbadmin.engines.base import FULL, Engine, RestoreOptions
 from dbadmin.engines.postgresql import in_place
@@ -67,6 +67,8 @@ def recover(
     installation is empty then as before. What fails once the catalogue is back is in ``stopped``.
     """
     require_empty()
+    if accept_key:
+        make_key()
     with offered(identities):
         backend = EncryptedStorage(address.storage())
         key, manifest = _brought_back(backend, progress, accept_key=accept_key)

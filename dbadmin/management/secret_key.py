@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.fernet import Fernet
 from django.apps import apps
 from django.conf import settings
 from django.db import models
@@ -62,7 +61,9 @@ def rotate(*, leave_unreadable: bool = False) -> Rotation:
 
     The key file holds both keys while secrets change, so each can be read at every moment. With a key from the
     environment it takes two calls: the first tells what to set, the second, with both keys set, changes the secrets.
+    ``ValidationFailed`` when there is no key here.
     """
+    crypto.require_key()
     if settings.ENCRYPTION_KEY_FILE is None:
         return _in_environment(leave_unreadable=leave_unreadable)
     path = Path(settings.ENCRYPTION_KEY_FILE)
@@ -70,7 +71,7 @@ def rotate(*, leave_unreadable: bool = False) -> Rotation:
         crypto.remove_left_overs(path)
         keys = crypto.keys()
         if len(keys) == 1:
-            keys = [_new_key(), *keys]
+            keys = [crypto.new_key(), *keys]
             crypto.keep_keys(path, keys)
         result = _renew_all(leave_unreadable=leave_unreadable)
         if result.finished:
@@ -81,7 +82,7 @@ def rotate(*, leave_unreadable: bool = False) -> Rotation:
 def _in_environment(*, leave_unreadable: bool) -> Rotation:
     keys = crypto.keys()
     if len(keys) == 1:
-        return Rotation(to_set=[_new_key(), *keys], finished=False)
+        return Rotation(to_set=[crypto.new_key(), *keys], finished=False)
     result = _renew_all(leave_unreadable=leave_unreadable)
     result.to_set = keys[:1] if result.finished else keys
     return result
@@ -124,10 +125,6 @@ def _renew(model: type[models.Model], name: str, *, pk: int, token: str, result:
     if model._default_manager.filter(pk=pk, **{name: token}).update(**{name: new}):
         result.changed[label] = result.changed.get(label, 0) + 1
     return 1
-
-
-def _new_key() -> str:
-    return Fernet.generate_key().decode()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from dbadmin.crypto import decrypt, encrypt
+from dbadmin.crypto import decrypt, encrypt, make_key, require_key
 from dbadmin.exceptions import ValidationFailed
 from dbadmin.models.database import Database
 from dbadmin.models.storage import EncryptionKey, Storage
@@ -59,6 +59,8 @@ class KeyProof(models.Model):
         """
         proof = cls.objects.filter(pk=1).first()
         token = proof.encrypted_word if proof else next(_stored_tokens(), "")
+        if token:
+            require_key()
         try:
             decrypt(token)
         except ValidationFailed as error:
@@ -76,7 +78,8 @@ class KeyProof(models.Model):
 
     @classmethod
     def accept(cls) -> None:
-        """Make the key of this process the one that the others have to have."""
+        """Make the key of this process the one that the others have to have; a new one where there is none."""
+        make_key()
         cls.objects.update_or_create(pk=1, defaults={"encrypted_word": encrypt(cls.WORD)})
 
 

@@ -112,6 +112,23 @@ def test_without_the_former_key_it_is_said_what_has_to_be_entered_again(tmp_path
     assert (code, said["results"][0]["locked"]) == (1, ["Shop"])
 
 
+def test_a_catalogue_whose_key_is_not_here_gets_no_new_one(tmp_path: Path) -> None:
+    away, key = lost(tmp_path)
+    home, question = tmp_path / "new", "Database.objects.get(slug='shop').password"
+    found = run(home, "manage.py", "recover", "--storage", str(away), DBADMIN_ENCRYPTION_KEY=key)
+    assert "which dbadmin keeps nowhere" in found.stdout
+    added = run(
+        home, "manage.py", "storages", "add", "Bucket", "--kind", "s3", "--set", "bucket=b", "--set", "access_key_id=k",
+        "--secret-env", "secret_access_key=SECRET", SECRET="s",
+    )  # fmt: skip
+    assert "not its encryption key" in added.stdout + added.stderr
+    assert added.returncode
+    assert run(home, "manage.py", "worker").returncode
+    assert not (home / "encryption_key").exists()
+    (home / "encryption_key").write_text(key)
+    assert ask(home, question) == "pw"
+
+
 @pytest.mark.parametrize("wrong", [{}, {"DBADMIN_ENCRYPTION_KEY": Fernet.generate_key().decode()}])
 def test_another_encryption_key_is_found_out_before_anything_is_there(tmp_path: Path, wrong: dict[str, str]) -> None:
     away, key = lost(tmp_path)

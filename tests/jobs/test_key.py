@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from django.core.management import call_command
 
 from dbadmin import crypto
 from dbadmin.exceptions import ValidationFailed
+from dbadmin.management.secret_key import rotate
 from dbadmin.models import KeyProof
 from tests.factories import make_database
 
@@ -43,6 +45,18 @@ def test_without_a_proof_a_stored_password_has_to_open(settings: Any) -> None:
     with pytest.raises(ValidationFailed, match="opens none of the stored passwords"):
         KeyProof.require()
     assert not KeyProof.objects.exists()
+
+
+def test_without_a_key_nothing_is_stored_until_one_is_made(settings: Any, tmp_path: Path) -> None:
+    KeyProof.require()
+    settings.ENCRYPTION_KEY, settings.ENCRYPTION_KEY_FILE = "", tmp_path / "encryption_key"
+    for refused in (KeyProof.require, lambda: crypto.encrypt("secret"), rotate):
+        with pytest.raises(ValidationFailed, match="not its encryption key"):
+            refused()
+    assert not settings.ENCRYPTION_KEY_FILE.exists()
+    KeyProof.accept()
+    KeyProof.require()
+    assert crypto.decrypt(crypto.encrypt("secret")) == "secret"
 
 
 def test_a_lost_key_can_be_given_up(settings: Any) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import shlex
 import sys
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
+
+from django.conf import settings
 
 from dbadmin.backups.recover import Recovered, recover
 from dbadmin.management.command import DONE, UNKNOWN, WARNING, Outcome, VerbCommand
@@ -71,6 +74,12 @@ def _lines(found: Recovered) -> list[str]:
                  "lost: manage.py worker --accept-key, then enter the passwords again."),
         ]  # fmt: skip
     lines += [line for storage in found.away for line in _away(storage)]
+    if settings.ENCRYPTION_KEY_FILE is None:
+        lines += [
+            Text("The encryption key is that of DBADMIN_ENCRYPTION_KEY, which dbadmin keeps nowhere."),
+            Text("Set it for every process of dbadmin from now on, or write it into {path}.",
+                 path=Path(settings.HOME) / "encryption_key"),
+        ]  # fmt: skip
     lines += [Text("Start it: manage.py serve. Then verify the newest backups.")]
     return [str(line) for line in lines]
 
