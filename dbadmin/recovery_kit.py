@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from textwrap import indent
 
 from django.db.models import BooleanField, ExpressionWrapper, F, Prefetch, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
@@ -138,7 +139,7 @@ def _storages() -> Iterator[str]:
         yield f"{storage.name} ({kind_label(storage)})"
         for name, value in sorted(storage.settings.items()):
             if value not in ("", None, [], False):
-                yield f"    {name}: {value}"
+                yield indent(f"{name}: {value}", "    ")
         if storage.encrypted_secrets:
             yield "    " + _("Its password or token is not in this kit; the provider issues another one.")
         names = ", ".join(key.name for key in storage.keys.all())

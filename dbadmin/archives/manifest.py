@@ -79,7 +79,7 @@ class Manifest:
             return cls._from_document(document)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CorruptArchive(
-                Text("The manifest cannot be read: {reason}.", reason=f"{type(error).__name__} {error}"),
+                Text("The manifest cannot be read: {reason}.", reason=_why(error)),
                 Text("Restore another backup; this archive cannot be trusted."),
             ) from error
 
@@ -105,3 +105,13 @@ class Manifest:
                 "finished_at": datetime.fromisoformat(document["finished_at"]),
             }
         )
+
+
+def _why(error: Exception) -> Text:
+    if isinstance(error, KeyError):
+        return Text("“{name}” is missing", name=error.args[0])
+    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, RecursionError)):
+        return Text("it is no whole JSON document")
+    if isinstance(error, ValueError):
+        return Text("it has a wrong value ({value})", value=error)
+    return Text("what it says is of the wrong kind")

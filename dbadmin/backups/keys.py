@@ -31,7 +31,7 @@ def require_key(backup: Backup, *, offered: Sequence[str] = ()) -> None:
         return
     raise KeyMissing(
         _what_is_closed(backup, missing),
-        Text("Offer the key file with the restore, or import the private key. Nothing was changed.")
+        Text("Give the key file along, or import the private key. Nothing was changed.")
         if not offered
         else Text("The key file that was offered holds another key. Nothing was changed."),
     )

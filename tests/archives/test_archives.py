@@ -157,8 +157,10 @@ def test_nothing_is_written_outside_the_folder(storage: LocalStorage, manifest: 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 99}', b'{"format": 1}', b"\xff\xfe"])
 def test_what_is_no_manifest_is_a_sentence(content: bytes) -> None:
-    with pytest.raises(CorruptArchive):
+    with pytest.raises(CorruptArchive) as failure:
         Manifest.from_bytes(content)
+    assert "Error" not in str(failure.value)
+    assert "char 0" not in str(failure.value)
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "a//b", ".", ""])

@@ -20,6 +20,9 @@ from dbadmin.management.values import whole
 from dbadmin.models import KeyProof
 from dbadmin.text import Text
 
+# What Django's checks say of an installation without DBADMIN_HTTPS.
+IN_CLEAR = {"security.W004", "security.W008", "security.W012", "security.W016"}
+
 
 class Command(VerbCommand):
     """The production entry point: web server, workers and clock under one supervising process."""
@@ -53,8 +56,12 @@ class Command(VerbCommand):
     def _check(self) -> None:
         """Warn of what an installation that others reach should have; refuse what cannot work."""
         found = [message for message in run_checks(include_deployment_checks=True) if not message.is_silenced()]
+        if any(message.id in IN_CLEAR for message in found):
+            self.stderr.write(
+                str(Text("warning: With HTTPS in front set DBADMIN_HTTPS=1; without it, passwords travel in clear."))
+            )
         for message in found:
-            if message.level >= WARNING:
+            if message.level >= WARNING and message.id not in IN_CLEAR:
                 kind = "error" if message.level >= ERROR else "warning"
                 self.stderr.write(f"{kind}: {message.msg} ({message.id})")
         if any(message.level >= ERROR for message in found):
