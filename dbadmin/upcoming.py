@@ -13,9 +13,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils.translation import gettext as _
 
 from dbadmin.charts import Day
-from dbadmin.choices import RunState, ScheduleTarget
+from dbadmin.choices import RunState, ScheduleKind, ScheduleTarget, Scope
 from dbadmin.exceptions import DbadminError
-from dbadmin.models import Database, Schedule, ScheduleRun
+from dbadmin.models import Backup, Database, Schedule, ScheduleRun
 from dbadmin.templatetags.schedules import clock
 from dbadmin.text import Text
 from dbadmin.timetable.words import TEMPLATES, sentence
@@ -59,13 +59,20 @@ class Unmended:
 
 
 def unmended() -> list[Unmended]:
-    """Return what failed or was missed and was not repeated since, by schedule, the newest first. One query."""
+    """Return what failed or was missed and was not repeated since, by schedule, the newest first. One query.
+
+    Of paused schedules too, for nothing repeats it by itself then; but a newer full backup mends a backup.
+    """
     later = ScheduleRun.objects.filter(
         database=OuterRef("database"), schedule=OuterRef("schedule"), due_at__gt=OuterRef("due_at")
     ).exclude(state=RunState.SKIPPED)
-    runs = ScheduleRun.objects.filter(
-        ~Exists(later), state__in=UNMENDED, schedule__enabled=True, database__removed_at=None
-    ).select_related("schedule", "database__application", "job")
+    whole = Backup.objects.read_whole().past().filter(database=OuterRef("database"), scope=Scope.FULL)
+    is_made_up_for = Exists(whole.filter(started_at__gt=OuterRef("due_at")))
+    runs = (
+        ScheduleRun.objects.filter(~Exists(later), state__in=UNMENDED, database__removed_at=None)
+        .exclude(is_made_up_for, schedule__enabled=False, schedule__kind=ScheduleKind.BACKUP)
+        .select_related("schedule", "database__application", "job")
+    )
     found: dict[Schedule, list[ScheduleRun]] = defaultdict(list)
     for run in runs.order_by("-due_at", "database__name"):
         found[run.schedule].append(run)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef
+from collections.abc import Iterator
+
+from django.db.models import Exists, OuterRef, QuerySet
 
 from dbadmin.choices import RunState, ScheduleKind, Scope
 from dbadmin.health.registry import Plans, Unmended
@@ -15,9 +17,13 @@ LOOKED_AT = 200
 
 
 def plans(database: Database) -> Plans:
-    """Return the enabled schedules that cover a database and their unmended runs; two queries, and a few for drills."""
-    rows = Schedule.objects.covering(database).filter(enabled=True)
-    found = list(rows.values_list("pk", "name", "kind", "scope", "next_due_at"))
+    """Return the enabled schedules that cover a database, and what is unmended of these and of paused ones.
+
+    Two queries, and a few for drills.
+    """
+    covering = Schedule.objects.covering(database)
+    rows = list(covering.values_list("pk", "name", "kind", "scope", "next_due_at", "enabled"))
+    found = [columns for *columns, is_enabled in rows if is_enabled]
     backups = [
         due_at for _pk, _name, kind, scope, due_at in found if (kind, scope) == (ScheduleKind.BACKUP, Scope.FULL)
     ]
@@ -30,7 +36,7 @@ def plans(database: Database) -> Plans:
         oldest_due=min(dues, default=None),
         drills=tuple(name for _pk, name, kind, *_rest in found if kind == ScheduleKind.DRILL),
         closed=_closed(database) if any(kind == ScheduleKind.DRILL for _pk, _name, kind, *_rest in found) else "",
-        unmended=_unmended(database, [pk for pk, *_rest in found]),
+        unmended=_unmended(database, [pk for pk, *_rest in rows]),
     )
 
 
@@ -45,8 +51,17 @@ def _unmended(database: Database, schedules: list[int]) -> tuple[Unmended, ...]:
         database=database, schedule=OuterRef("schedule"), due_at__gt=OuterRef("due_at"), state=RunState.SUCCEEDED
     )
     runs = ScheduleRun.objects.filter(~Exists(succeeded), database=database, schedule__in=schedules, state__in=BAD)
-    columns = ("schedule__name", "schedule__kind", "state", "due_at", "reason")
     newest: dict[str, Unmended] = {}
-    for name, kind, state, due_at, reason in runs.order_by("-due_at").values_list(*columns)[:LOOKED_AT]:
-        newest.setdefault(name, Unmended(schedule=name, kind=kind, state=state, due_at=due_at, reason=reason))
+    for _database_id, run in told_of(runs.order_by("-due_at")[:LOOKED_AT]):
+        newest.setdefault(run.schedule, run)
     return tuple(newest.values())
+
+
+def told_of(runs: QuerySet[ScheduleRun]) -> Iterator[tuple[int, Unmended]]:
+    """Yield the database of each run and what is told of the run. One query."""
+    columns = ("database_id", "schedule__name", "schedule__kind", "state", "due_at", "reason", "schedule__enabled")
+    for database_id, name, kind, state, due_at, reason, is_enabled in runs.values_list(*columns):
+        yield (
+            database_id,
+            Unmended(schedule=name, kind=kind, state=state, due_at=due_at, reason=reason, is_paused=not is_enabled),
+        )

@@ -79,22 +79,26 @@ class Archives:
 
 @dataclass(frozen=True, kw_only=True)
 class Unmended:
-    """The newest run of a schedule that failed or was missed, and that none has succeeded after."""
+    """The newest run of a schedule that failed or was missed, and that none has succeeded after.
+
+    ``is_paused``: no later run of the schedule comes by itself.
+    """
 
     schedule: str
     kind: str
     state: str
     due_at: datetime
     reason: Text
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plans:
     """What ``schedules`` enabled ones ask; ``backups`` of them make full ones, ``unreadable`` have no next moment.
 
-    ``oldest_due``: the moment that is due first, of whichever schedule, and the schedule's name. ``drills``: the names
-    of those that drill; ``closed``: the keys of which they would need one to read the newest full backup, and the
-    server has none.
+    ``unmended`` are of paused ones too. ``oldest_due``: the moment that is due first, of whichever schedule, and the
+    schedule's name. ``drills``: the names of those that drill; ``closed``: the keys of which they would need one to
+    read the newest full backup, and the server has none.
     """
 
     schedules: int = 0

@@ -14,7 +14,7 @@ from dbadmin.choices import JobKind, JobState, RunState, ScheduleKind, Scope
 from dbadmin.exceptions import Refused
 from dbadmin.health import findings
 from dbadmin.health.checks.schedules import unmended
-from dbadmin.health.registry import Unmended
+from dbadmin.health.plans import told_of
 from dbadmin.jobs.queue import REPEATABLE, enqueue
 from dbadmin.models import Backup, Job, Schedule, ScheduleRun
 from dbadmin.models.job import WRITERS
@@ -75,16 +75,10 @@ def give_way(newer: Sequence[ScheduleRun], now: datetime) -> None:
 
 def tell(bad: QuerySet[ScheduleRun], now: datetime) -> None:
     """Open a finding for runs that failed or were missed: the next one may mend it before a health check looks."""
-    enabled = bad.filter(schedule__enabled=True).order_by("-due_at")
-    columns = ("database_id", "schedule__name", "schedule__kind", "state", "due_at", "reason")
     findings.tell(
         (
-            findings.Happened(
-                database_id=database_id,
-                check_id="schedule_runs",
-                result=unmended(Unmended(schedule=name, kind=kind, state=state, due_at=due_at, reason=reason)),
-            )
-            for database_id, name, kind, state, due_at, reason in enabled.values_list(*columns)
+            findings.Happened(database_id=database_id, check_id="schedule_runs", result=unmended(run))
+            for database_id, run in told_of(bad.order_by("-due_at"))
         ),
         now=now,
     )
@@ -192,8 +186,9 @@ def _skip(ids: list[int], reason: Text, now: datetime) -> None:
 def _give_up(ids: list[int], now: datetime) -> None:
     """End what waits although its schedule is paused; one that has failed before stays a failure with its reason."""
     if ids:
-        failed = _waiting(ids).filter(retry_at__isnull=False)
-        failed.update(state=RunState.FAILED, retry_at=None, settled_at=now)
+        failed = list(_waiting(ids).filter(retry_at__isnull=False).values_list("pk", flat=True))
+        _waiting(failed).update(state=RunState.FAILED, retry_at=None, settled_at=now)
+        tell(ScheduleRun.objects.filter(pk__in=failed, state=RunState.FAILED), now)
         _skip(ids, Text("The schedule was paused."), now)
 
 

@@ -56,11 +56,22 @@ def test_times_that_cannot_be_read_are_critical() -> None:
         (failed(), Verdict.CRITICAL, "“nightly” failed on 2026-03-02 11:00 UTC: Full."),
         (failed(state="missed"), Verdict.CRITICAL, "“nightly” was missed on 2026-03-02 11:00 UTC: Full."),
         (failed(kind="drill"), Verdict.WARNING, "“nightly” failed on 2026-03-02 11:00 UTC: Full."),
+        (failed(is_paused=True), Verdict.CRITICAL, "“nightly”, which is paused, failed on 2026-03-02 11:00 UTC: Full."),
+        (
+            failed(state="missed", kind="drill", is_paused=True),
+            Verdict.WARNING,
+            "“nightly”, which is paused, was missed on 2026-03-02 11:00 UTC: Full.",
+        ),
     ],
 )
 def test_a_run_that_failed_or_was_missed_is_told_with_its_reason(run: Unmended, verdict: Verdict, words: str) -> None:
     result = schedule_runs(Observation(now=NOW, plans=Plans(schedules=1, unmended=(run,))))
     assert (result.verdict, str(result.message)) == (verdict, words)
+
+
+def test_what_failed_is_told_where_no_schedule_is_left_that_runs() -> None:
+    result = schedule_runs(Observation(now=NOW, plans=Plans(unmended=(failed(is_paused=True),))))
+    assert (result.verdict, "while the schedule is paused" in str(result.hint)) == (Verdict.CRITICAL, True)
 
 
 def test_a_later_full_backup_mends_a_backup_but_not_a_drill() -> None:
@@ -73,7 +84,7 @@ def test_a_later_full_backup_mends_a_backup_but_not_a_drill() -> None:
 def test_plans_are_of_enabled_schedules_that_cover_the_database_and_runs_since_the_last_success() -> None:
     database, other = make_database(labels="big"), make_database()
     nightly = make_schedule(name="nightly", next_due_at=NOW)
-    make_schedule(name="paused", enabled=False)
+    paused = make_schedule(name="paused", enabled=False)
     make_schedule(name="others", target="label", label="small")
     make_schedule(name="structure", scope="schema", next_due_at=None)
     drills = make_schedule(name="drills", target="label", label="big", kind="drill", next_due_at=NOW + HOUR)
@@ -85,13 +96,16 @@ def test_plans_are_of_enabled_schedules_that_cover_the_database_and_runs_since_t
     run(nightly, 2, "succeeded")
     run(nightly, 1, "skipped")
     run(nightly, 1, "missed", other)
+    run(paused, 6, "failed")
+    run(paused, 5, "missed")
     run(drills, 9, "missed")
     run(drills, 8, "failed")
     run(drills, 7, "skipped")
     found = plans(database)
     assert (found.schedules, found.backups, found.unreadable) == (3, 1, ("structure",))
     assert (found.next_backup, found.oldest_due) == (NOW, (NOW, "nightly"))
-    assert [(each.schedule, each.state) for each in found.unmended] == [("drills", "failed")]
+    told = [(each.schedule, each.state, each.is_paused) for each in found.unmended]
+    assert told == [("paused", "missed", True), ("drills", "failed", False)]
 
 
 @pytest.mark.django_db

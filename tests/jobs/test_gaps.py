@@ -37,6 +37,12 @@ def told() -> list[tuple[str, str, bool]]:
     return [(each.check_id, each.verdict, each.resolved_at is None) for each in found]
 
 
+def pause(schedule: Schedule, now: datetime) -> None:
+    schedule.refresh_from_db()
+    schedule.enabled = False
+    save_schedule(schedule, now)
+
+
 @pytest.mark.usefixtures("schedule")
 def test_missed_nights_are_told_although_the_run_after_them_succeeds(database: Database) -> None:
     now = NIGHT + 2 * DAY + HOUR
@@ -58,14 +64,20 @@ def test_a_night_that_failed_is_told_once_from_the_moment_it_is_given_up() -> No
     assert str(Finding.objects.get().message) == "“nightly” failed on 2026-03-02 03:00 UTC: The disk is full."
 
 
-def test_a_paused_schedule_tells_nothing(schedule: Schedule) -> None:
+@pytest.mark.parametrize("is_paused_first", [True, False])
+def test_what_fails_before_or_after_its_schedule_is_paused_is_told(schedule: Schedule, is_paused_first: bool) -> None:
+    Schedule.objects.update(retries=1)
     [job] = evaluate(NIGHT)
-    Job.objects.filter(pk=job.pk).update(state="failed", finished_at=NIGHT)
-    schedule.refresh_from_db()
-    schedule.enabled = False
-    save_schedule(schedule, NIGHT + MINUTE)
-    evaluate(NIGHT + 2 * MINUTE)
-    assert told() == []
+    if is_paused_first:
+        pause(schedule, NIGHT + MINUTE)
+    Job.objects.filter(pk=job.pk).update(state="failed", finished_at=NIGHT, message=Text("The disk is full."))
+    evaluate(NIGHT + MINUTE)
+    if not is_paused_first:
+        pause(schedule, NIGHT + 2 * MINUTE)
+    evaluate(NIGHT + HOUR)
+    assert told() == [("schedule_runs", Verdict.CRITICAL, True)]
+    said = "“nightly”, which is paused, failed on 2026-03-02 03:00 UTC: The disk is full."
+    assert str(Finding.objects.get().message) == said
 
 
 def test_a_copy_that_somebody_deleted_is_told_although_it_is_made_again(

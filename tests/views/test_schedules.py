@@ -76,6 +76,27 @@ def test_what_was_missed_has_the_button_that_mends_it(operator: Client, shop: Da
     assert "Nothing was missed" in page(operator, reverse("schedules"))
 
 
+def test_a_paused_schedule_goes_on_saying_what_failed(admin: Client, shop: Database) -> None:
+    schedule = make_schedule(name="Minutely")
+    make_run(schedule, shop, state="failed")
+    admin.post(reverse("schedule-toggle", args=[schedule.pk]), {"enabled": "0"})
+    shown = page(admin, reverse("schedules"))
+    assert "1 schedule was missed or failed" in shown
+    assert "Nothing mends this by itself while the schedule is paused." in shown
+    admin.post(reverse("schedule-run", args=[schedule.pk]), {"only": "unmended"})
+    assert "Nothing was missed" in page(admin, reverse("schedules"))
+
+
+@pytest.mark.parametrize(("kind", "days", "left"), [("backup", 1, False), ("backup", -1, True), ("drill", 1, True)])
+def test_a_newer_full_backup_mends_a_paused_backup_and_no_drill(
+    viewer: Client, shop: Database, kind: str, days: int, left: bool
+) -> None:
+    make_run(make_schedule(enabled=False, kind=kind), shop, state="missed")
+    begun = NIGHT + timedelta(days=days)
+    make_backup(database=shop, started_at=begun, finished_at=begun)
+    assert ("Nothing was missed" not in page(viewer, reverse("schedules"))) is left
+
+
 def test_a_zone_that_is_unknown_here_breaks_no_page(admin: Client, shop: Database) -> None:
     schedule = make_schedule(name="Nightly", time_zone="Mars/Base", expression="0 3 * * *", next_due_at=timezone.now())
     make_run(schedule, shop, state="missed")

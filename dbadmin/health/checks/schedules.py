@@ -48,12 +48,12 @@ def schedule(seen: Observation) -> Result:
 @check("schedule_runs", Text("Runs of schedules"), engines=ALL, live=False)
 def schedule_runs(seen: Observation) -> Result:
     """Every night that failed is told until one succeeds; a later full backup mends a backup that was not made."""
+    bad = [run for run in seen.plans.unmended if not _is_mended(run, seen.newest_backup)]
+    if bad:
+        return unmended(min(bad, key=lambda run: run.kind != ScheduleKind.BACKUP), of=len(bad))
     if not seen.plans.schedules:
         return Result(verdict=Verdict.SKIPPED, message=Text("No schedule is for this database."))
-    bad = [run for run in seen.plans.unmended if not _is_mended(run, seen.newest_backup)]
-    if not bad:
-        return Result(verdict=Verdict.OK, message=Text("Nothing that was due failed or was missed."), value=0)
-    return unmended(min(bad, key=lambda run: run.kind != ScheduleKind.BACKUP), of=len(bad))
+    return Result(verdict=Verdict.OK, message=Text("Nothing that was due failed or was missed."), value=0)
 
 
 @check("drill_key", Text("Keys of scheduled drills"), engines=ALL, live=False)
@@ -75,17 +75,27 @@ def drill_key(seen: Observation) -> Result:
 
 def unmended(run: Unmended, *, of: int = 1) -> Result:
     """Say of a run that it failed or was missed; it is the worst of so many."""
-    said = (
-        Text("“{schedule}” was missed on {moment}: {reason}", **_places(run))
-        if run.state == RunState.MISSED
-        else Text("“{schedule}” failed on {moment}: {reason}", **_places(run))
+    hint = (
+        Text("Nothing mends this while the schedule is paused. Run it now when the cause is mended, or resume it.")
+        if run.is_paused
+        else Text("The page of the schedule lists what happened. Run it now when the cause is mended.")
     )
     return Result(
         verdict=Verdict.CRITICAL if run.kind == ScheduleKind.BACKUP else Verdict.WARNING,
-        message=said,
-        hint=Text("The page of the schedule lists what happened. Run it now when the cause is mended."),
+        message=_said(run),
+        hint=hint,
         value=of,
     )
+
+
+def _said(run: Unmended) -> Text:
+    if run.state == RunState.MISSED:
+        if run.is_paused:
+            return Text("“{schedule}”, which is paused, was missed on {moment}: {reason}", **_places(run))
+        return Text("“{schedule}” was missed on {moment}: {reason}", **_places(run))
+    if run.is_paused:
+        return Text("“{schedule}”, which is paused, failed on {moment}: {reason}", **_places(run))
+    return Text("“{schedule}” failed on {moment}: {reason}", **_places(run))
 
 
 def _is_mended(run: Unmended, newest_backup: datetime | None) -> bool:
