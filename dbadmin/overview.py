@@ -16,6 +16,7 @@ from dbadmin.jobs.schedules import targets
 from dbadmin.models import Application, Backup, CheckResult, Database, Drill, Finding, Job, MigrationStatus, Schedule
 from dbadmin.models.job import WRITERS
 from dbadmin.strips import strips
+from dbadmin.timetable import is_known
 
 WORST_FIRST = (Verdict.CRITICAL, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
 UNMENDED = (JobState.FAILED, JobState.ERRORED, JobState.LOST)
@@ -181,7 +182,7 @@ def active_jobs() -> list[Job]:
 def next_backups() -> dict[int, datetime]:
     """Return when a schedule backs up each database next; those that none covers are missing."""
     enabled = Schedule.objects.filter(enabled=True, kind=ScheduleKind.BACKUP, next_due_at__isnull=False)
-    schedules = list(enabled.order_by("-next_due_at"))
+    schedules = [each for each in enabled.order_by("-next_due_at") if is_known(each.time_zone)]
     covered = targets(schedules)
     return {pk: each.next_due_at for each in schedules if each.next_due_at for pk in covered[each.pk]}
 

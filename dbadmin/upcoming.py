@@ -79,11 +79,6 @@ def unmended() -> list[Unmended]:
     return [Unmended(schedule=schedule, runs=its_runs) for schedule, its_runs in found.items()]
 
 
-def next_of_all() -> Schedule | None:
-    """Return the enabled schedule that is due next."""
-    return Schedule.objects.filter(enabled=True, next_due_at__isnull=False).order_by("next_due_at").first()
-
-
 def moments(schedules: Iterable[Schedule]) -> dict[int, list[Day]]:
     """Return what came of the last moments of each schedule, oldest first. Two queries for any number of them."""
     ids = [schedule.pk for schedule in schedules]

@@ -10,6 +10,7 @@ from dbadmin.choices import RunState, ScheduleKind, Scope
 from dbadmin.health.registry import Plans, Unmended
 from dbadmin.models import Database, Schedule, ScheduleRun
 from dbadmin.models.keys import closed_newest, names
+from dbadmin.timetable import is_known
 
 BAD = (RunState.FAILED, RunState.MISSED)
 # A frequent schedule fails often before anybody looks; the newest of each is what counts.
@@ -22,8 +23,12 @@ def plans(database: Database) -> Plans:
     Two queries, and a few for drills.
     """
     covering = Schedule.objects.covering(database)
-    rows = list(covering.values_list("pk", "name", "kind", "scope", "next_due_at", "enabled"))
-    found = [columns for *columns, is_enabled in rows if is_enabled]
+    rows = list(covering.values_list("pk", "name", "kind", "scope", "next_due_at", "enabled", "time_zone"))
+    found = [
+        (pk, name, kind, scope, due_at if is_known(zone) else None)
+        for pk, name, kind, scope, due_at, is_enabled, zone in rows
+        if is_enabled
+    ]
     backups = [
         due_at for _pk, _name, kind, scope, due_at in found if (kind, scope) == (ScheduleKind.BACKUP, Scope.FULL)
     ]

@@ -119,6 +119,13 @@ def unheard_label(schedule: Schedule) -> Text | None:
     """Say that no database has the label a schedule is for: it may be meant for later, or be misspelt."""
     if schedule.target != ScheduleTarget.LABEL or targets([schedule])[schedule.pk]:
         return None
+    return for_nobody(schedule)
+
+
+def for_nobody(schedule: Schedule) -> Text:
+    """Say of a schedule that it covers no database."""
+    if schedule.target != ScheduleTarget.LABEL:
+        return Text("It is for no database, so nothing runs.")
     return Text(
         "No database has the label “{label}” now; nothing runs until one gets it. Is it spelt right?",
         label=schedule.label,

@@ -11,9 +11,10 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.text import capfirst
 
-from dbadmin import audit
+from dbadmin import audit, upcoming
 from dbadmin.choices import CatchUp, DrillKind, Overlap, ScheduleKind, ScheduleTarget, Scope
 from dbadmin.exceptions import DbadminError, UsageError
+from dbadmin.idle import idle
 from dbadmin.jobs.schedules import save_schedule
 from dbadmin.judged import backed_up_by
 from dbadmin.management.command import find_database
@@ -164,13 +165,20 @@ def coming(schedule: Schedule, count: int, *, now: datetime) -> list[datetime]:
         return []
 
 
-def schedule_lines(schedules: Iterable[Schedule]) -> list[str]:
+def schedule_lines(schedules: Sequence[Schedule]) -> list[str]:
     """Return a line for each."""
+    reasons = idle(schedules)
     return [
-        f"{each.pk:>4}  {each.name:<28} {each.kind:<12} {when(each)} ({each.time_zone})  "
-        + (f"next {local(each.next_due_at, each)}" if each.enabled else "paused")
+        f"{each.pk:>4}  {each.name:<28} {each.kind:<12} {upcoming.when(each)} ({each.time_zone})  "
+        + _next_of(each, reasons.get(each.pk))
         for each in schedules
     ]
+
+
+def _next_of(schedule: Schedule, reason: Text | None) -> str:
+    if not schedule.enabled:
+        return "paused"
+    return f"does not run: {reason}" if reason else f"next {local(schedule.next_due_at, schedule)}"
 
 
 def run_row(run: ScheduleRun) -> dict[str, Any]:

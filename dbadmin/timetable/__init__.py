@@ -13,10 +13,21 @@ from zoneinfo import ZoneInfo
 from dbadmin.exceptions import ValidationFailed
 from dbadmin.text import Text
 from dbadmin.timetable import fields
-from dbadmin.timetable.fields import plain, zones
+from dbadmin.timetable.fields import is_known, plain, zones
 from dbadmin.timetable.words import TEMPLATES, Simple, Template, from_simple, sentence, to_simple
 
-__all__ = ["TEMPLATES", "Due", "Simple", "Template", "Timetable", "from_simple", "plain", "to_simple", "zones"]
+__all__ = [
+    "TEMPLATES",
+    "Due",
+    "Simple",
+    "Template",
+    "Timetable",
+    "from_simple",
+    "is_known",
+    "plain",
+    "to_simple",
+    "zones",
+]
 
 # 29 February on a given weekday comes every 28 years, and 40 years apart around 2100.
 YEARS_AHEAD = 41

@@ -94,3 +94,13 @@ def zone(name: str) -> ZoneInfo:
             Text("There is no time zone “{zone}”.", zone=name),
             Text("Names are like “Europe/Berlin”, “Asia/Tokyo” or “UTC”."),
         ) from error
+
+
+@lru_cache(maxsize=1024)
+def is_known(name: str) -> bool:
+    """Say whether schedules can run by the clocks of this zone; as it was when it was first asked."""
+    try:
+        zone(name)
+    except ValidationFailed:
+        return False
+    return True

@@ -16,6 +16,7 @@ from dbadmin.backups.going import note_removals
 from dbadmin.choices import EngineName, Environment, JobKind, Source
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.connections import as_lines
+from dbadmin.idle import idle
 from dbadmin.models import Application, Backup, Database, Finding, Job
 from dbadmin.overview import schema_heads, with_newest, worst, worst_verdicts
 from dbadmin.strips import strips
@@ -108,10 +109,13 @@ def _content_of(tab: str, found: Database) -> dict[str, Any]:
 def _schedules_of(found: Database) -> dict[str, Any]:
     """Read its schedules with the newest run of each, and the newest runs of all of them."""
     schedules = schedules_of(found)
-    last = newest_runs(found, schedules)
+    last, reasons = newest_runs(found, schedules), idle(schedules)
     runs = found.schedule_runs.select_related("schedule", "job").order_by("-due_at", "-id")
     return {
-        "rows": [{"schedule": each, "when": when(each), "last": last.get(each.pk)} for each in schedules],
+        "rows": [
+            {"schedule": each, "when": when(each), "idle": reasons.get(each.pk), "last": last.get(each.pk)}
+            for each in schedules
+        ],
         "runs": runs[:SHOWN],
         "templates": usual_schedules(),
     }

@@ -16,11 +16,12 @@ from dbadmin.choices import ScheduleKind
 from dbadmin.exceptions import DbadminError
 from dbadmin.forms.runs import RunFilter
 from dbadmin.forms.times import TimesForm
+from dbadmin.idle import idle, running
 from dbadmin.jobs.schedules import targets
 from dbadmin.models import Database, Schedule
 from dbadmin.models.keys import closed_newest, names
 from dbadmin.timetable import Timetable
-from dbadmin.upcoming import moments, next_of_all, of_what, unmended, usual_schedules, when
+from dbadmin.upcoming import moments, of_what, unmended, usual_schedules, when
 from dbadmin.views.access import requires
 from dbadmin.views.paging import Order, paginate
 
@@ -41,16 +42,24 @@ def schedules(request: HttpRequest) -> HttpResponse:
     """List the schedules with what is next and what came of the last moments."""
     found = Schedule.objects.select_related("application").prefetch_related("databases")
     page = paginate(found, order=Order(field="name", descending=False), params=request.GET)
-    last = moments(page.rows)
+    last, reasons, runs = moments(page.rows), idle(page.rows), running()
     rows = [
-        {"schedule": row, "when": when(row), "of": of_what(row), "moments": last.get(row.pk, [])} for row in page.rows
+        {
+            "schedule": row,
+            "when": when(row),
+            "of": of_what(row),
+            "idle": reasons.get(row.pk),
+            "moments": last.get(row.pk, []),
+        }
+        for row in page.rows
     ]
     context = {
         "page": page,
         "rows": rows,
         "enabled": Schedule.objects.filter(enabled=True).count(),
         "total": Schedule.objects.count(),
-        "next": next_of_all(),
+        "running": runs.count(),
+        "next": runs.order_by("next_due_at").first(),
         "unmended": unmended(),
         "templates": usual_schedules(),
     }
@@ -120,4 +129,6 @@ def _ahead_of(schedule: Schedule) -> dict[str, Any]:
         table = Timetable(schedule.expression, schedule.time_zone)
     except DbadminError as error:
         return {"wrong": [str(error)]}
+    if nobody := idle([schedule]).get(schedule.pk):
+        return {"nobody": nobody}
     return {"coming": ahead(table, timezone.now()), "zone": table.zone}

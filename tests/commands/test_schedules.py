@@ -179,6 +179,20 @@ def test_a_zone_that_is_unknown_here_hides_no_schedule(shop: Database, capsys: C
     assert schedules(capsys, "remove", "night")[0] == 0
 
 
+def test_what_does_not_run_has_no_next_moment(shop: Database, capsys: Capture) -> None:
+    make_schedule(name="martian", time_zone="Mars/Base")
+    make_schedule(name="large", target="label", label="large")
+    make_schedule(name="night")
+    call_command("schedules", "list")
+    large, martian, night = capsys.readouterr().out.strip().splitlines()
+    assert "Every day at 03:00 (Mars/Base)  does not run: There is no time zone “Mars/Base”." in martian
+    assert "does not run: No database has the label “large” now" in large
+    assert "  next 2" in night
+    assert [row["name"] for row in schedules(capsys, "next")[1]["results"]] == ["night"]
+    Database.objects.update(labels="large")
+    assert {row["name"] for row in schedules(capsys, "next")[1]["results"]} == {"night", "large"}
+
+
 def test_the_units_of_systemd_are_printed(capsys: Capture) -> None:
     files = [row["file"] for row in schedules(capsys, "systemd")[1]["results"]]
     assert files == ["dbadmin-tick.service", "dbadmin-tick.timer"]

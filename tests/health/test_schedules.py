@@ -109,6 +109,13 @@ def test_plans_are_of_enabled_schedules_that_cover_the_database_and_runs_since_t
 
 
 @pytest.mark.django_db
+def test_a_schedule_by_the_clocks_of_a_zone_that_is_unknown_here_is_not_due() -> None:
+    make_schedule(name="nightly", time_zone="Mars/Base", next_due_at=NOW)
+    found = plans(make_database())
+    assert (found.unreadable, found.next_backup, found.oldest_due) == (("nightly",), None, None)
+
+
+@pytest.mark.django_db
 def test_plans_cost_two_queries(django_assert_num_queries: Any) -> None:
     database = make_database(labels="a, b")
     for number in range(20):

@@ -122,6 +122,47 @@ def test_a_zone_that_is_unknown_here_is_told_when_it_should_run_again(admin: Cli
     assert not schedule.enabled
 
 
+def test_the_pages_say_no_next_run_where_the_zone_is_unknown_here(admin: Client, shop: Database) -> None:
+    at = timezone.now() + timedelta(hours=30)
+    schedule = make_schedule(name="Martian", time_zone="Mars/Base", next_due_at=at)
+    other = make_schedule(name="Nightly", time_zone="Asia/Tokyo", next_due_at=at + timedelta(days=1))
+    listed = page(admin, reverse("schedules"))
+    assert "1 schedule runs; Nightly is next" in listed
+    for shown in (listed, page(admin, f"{shop.get_absolute_url()}?tab=schedules")):
+        assert "There is no time zone “Mars/Base”." in shown
+        assert f"{at:%Y-%m-%d %H:%M}" not in shown
+        assert reverse("schedule-edit", args=[schedule.pk]) in shown
+        assert f"{at + timedelta(hours=33):%Y-%m-%d %H:%M} JST" in shown
+    other.delete()
+    assert "1 schedule is on, but nothing runs by itself" in page(admin, reverse("schedules"))
+
+
+NOBODY: list[dict[str, Any]] = [{"target": "databases"}, {"target": "label", "label": "large"}, {"target": "all"}]
+
+
+@pytest.mark.parametrize("covered", [*NOBODY, {"target": "application"}])
+def test_a_schedule_for_no_database_says_that_nothing_runs(
+    admin: Client, viewer: Client, shop: Database, covered: dict[str, Any]
+) -> None:
+    given = {"application": shop.application} if covered["target"] == "application" else {}
+    schedule = make_schedule(name="Aged", **covered, **given)
+    schedule.databases.set([shop] if covered["target"] == "databases" else [])
+    Database.objects.update(labels="eu, large")
+    for address in (reverse("schedules"), schedule.get_absolute_url()):
+        assert "nothing runs" not in page(admin, address)
+    assert "1 schedule runs; Aged is next" in page(admin, reverse("schedules"))
+    Database.objects.update(removed_at=timezone.now())
+    shown = page(admin, schedule.get_absolute_url())
+    assert "Aged is for no database: nothing runs" in shown
+    assert "coming-time" not in shown
+    listed = page(admin, reverse("schedules"))
+    assert "1 schedule is on, but nothing runs by itself" in listed
+    assert ("so nothing runs." in listed) is (covered["target"] != "label")
+    assert ("No database has the label “large” now" in listed) is (covered["target"] == "label")
+    assert reverse("schedule-edit", args=[schedule.pk]) in listed
+    assert reverse("schedule-edit", args=[schedule.pk]) not in page(viewer, reverse("schedules"))
+
+
 def test_running_now_asks_for_all_databases_and_is_recorded(operator: Client, shop: Database) -> None:
     schedule = make_schedule(enabled=False)
     make_database()
@@ -166,10 +207,12 @@ def test_the_list_costs_the_same_for_many_runs(viewer: Client, shop: Database) -
             viewer.get(reverse("schedules"))
         return len(queries)
 
-    make_run(make_schedule(), shop)
+    covered = [{}, *NOBODY, {"target": "application", "application": shop.application}, {"time_zone": "Mars/Base"}]
+    for each in covered:
+        make_run(make_schedule(**each), shop)
     first = cost()
     for number in range(20):
-        schedule = make_schedule()
+        schedule = make_schedule(**covered[number % len(covered)])
         for day in range(20):
             make_run(schedule, shop, due_at=NIGHT + timedelta(days=day, hours=number))
     assert cost() == first

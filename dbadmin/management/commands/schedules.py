@@ -14,6 +14,7 @@ from dbadmin.backups.defaults import create_default_retentions
 from dbadmin.backups.keys import unlike_keys
 from dbadmin.choices import RunState
 from dbadmin.exceptions import UsageError
+from dbadmin.idle import running
 from dbadmin.jobs.schedules import save_schedule, unheard_label
 from dbadmin.judged import backed_up_by
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand, find_database
@@ -167,8 +168,8 @@ class Command(VerbCommand):
 
     def do_next(self, options: dict[str, Any]) -> Outcome:
         """List what is due next, the first one first."""
-        enabled = Schedule.objects.filter(enabled=True, next_due_at__isnull=False).select_related("application")
-        found = list(enabled.order_by("next_due_at", "name")[: options["limit"]])
+        rows = running().select_related("application").order_by("next_due_at", "name")
+        found = list(rows[: options["limit"]])
         return Outcome(results=[schedule_row(each) for each in found], lines=schedule_lines(found))
 
     def do_install(self, options: dict[str, Any]) -> Outcome:
@@ -208,7 +209,9 @@ def _shown(schedule: Schedule) -> Outcome:
 def _saved(schedule: Schedule, *, let_go: int = 0) -> Outcome:
     notes = [str(note) for note in (unheard_label(schedule), unlike_keys(schedule)) if note]
     row = schedule_row(schedule) | {"note": " ".join(notes), "let_go": let_go}
-    return Outcome(results=[row], lines=[*schedule_lines([schedule]), *notes, *told(let_go)])
+    lines = schedule_lines([schedule])
+    lines += [note for note in notes if not lines[0].endswith(note)]
+    return Outcome(results=[row], lines=[*lines, *told(let_go)])
 
 
 def _removed(schedule: Schedule, *, wanted: bool) -> int:
