@@ -138,5 +138,5 @@ class DeadlinePassed(Cancelled):
 
     def __init__(self, minutes: int) -> None:
         super().__init__()
-        self.message = Text("It was ended because it took longer than {minutes} minutes.", minutes=minutes)
+        self.message = Text("It was ended because it took longer than {minutes} min.", minutes=minutes)
         self.hint = Text("Look why it takes so long, or raise the longest duration in its schedule.")

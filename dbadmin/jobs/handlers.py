@@ -66,10 +66,10 @@ def copy_missing(job: Job, progress: Progress) -> Text:
         if not done:
             raise StorageError(problem, hint)
         return Text(
-            "{done} copies are stored, {failed} are not. {problem} {hint}",
+            "Copies stored: {done}, not stored: {failed}. {problem} {hint}",
             done=len(done), failed=len(failed), problem=problem, hint=hint,
         )  # fmt: skip
-    return Text("{done} copies are stored.", done=len(done)) if done else Text("No copy was missing.")
+    return Text("Copies stored: {done}.", done=len(done)) if done else Text("No copy was missing.")
 
 
 def restore(job: Job, progress: Progress) -> Text:

@@ -127,7 +127,7 @@ def _give_up_when_late(run: ScheduleRun, job: Job, now: datetime) -> None:
         return
     waiting = Job.objects.filter(pk=job.pk, state=JobState.QUEUED)
     if waiting.update(state=JobState.CANCELLED, finished_at=now, message=_too_late(minutes)):
-        _end(run, RunState.MISSED, Text("No worker took it within {minutes} minutes.", minutes=minutes), now, now=now)
+        _end(run, RunState.MISSED, Text("No worker took it within {minutes} min.", minutes=minutes), now, now=now)
 
 
 def _end(run: ScheduleRun, state: RunState, reason: Text, at: datetime, *, now: datetime) -> None:
@@ -175,7 +175,7 @@ def _is_too_late(due_at: datetime, minutes: int, now: datetime) -> bool:
 
 
 def _too_late(minutes: int) -> Text:
-    return Text("It could not start within {minutes} minutes.", minutes=minutes)
+    return Text("It could not start within {minutes} min.", minutes=minutes)
 
 
 def _skip(ids: list[int], reason: Text, now: datetime) -> None:

@@ -233,7 +233,7 @@ class _Moments:
         window = max(timedelta(minutes=self.schedule.start_window_minutes), ON_TIME)
         if self.now - moment > window:
             return RunState.MISSED, Text(
-                "Nothing ran at that time, and the {minutes} minutes in which it may start late were over.",
+                "Nothing ran at that time, and the {minutes} min in which it may start late were over.",
                 minutes=self.schedule.start_window_minutes,
             )
         if is_late and catch_up == CatchUp.SKIP:

@@ -139,7 +139,7 @@ def test_a_job_over_its_deadline_stops_has_failed_and_says_so(
     execute_job.func(job.pk)
     job.refresh_from_db()
     assert (job.state, job.error_class) == (JobState.FAILED, "DeadlinePassed")
-    assert "took longer than 0.01 minutes" in str(job.message)
+    assert "took longer than 0.01 min" in str(job.message)
     assert str(job.deadline_at) > str(job.started_at)  # waiting for a worker did not count
     assert below(Path(storage.settings["path"])) == [] == spools()
 

@@ -176,7 +176,7 @@ def test_what_cannot_begin_in_its_window_is_missed(shop: Database) -> None:
     Job.objects.create(kind="restore", database=shop, state=JobState.RUNNING)
     evaluate(NIGHT)
     evaluate(NIGHT + 31 * MINUTE)
-    assert (only_run().state, str(only_run().reason)) == ("missed", "It could not start within 30 minutes.")
+    assert (only_run().state, str(only_run().reason)) == ("missed", "It could not start within 30 min.")
 
 
 def test_what_no_worker_takes_in_its_window_is_missed_and_not_started_later(shop: Database) -> None:
@@ -185,7 +185,7 @@ def test_what_no_worker_takes_in_its_window_is_missed_and_not_started_later(shop
     evaluate(NIGHT + 31 * MINUTE)
     job.refresh_from_db()
     assert (job.state, only_run().state) == (JobState.CANCELLED, RunState.MISSED)
-    assert str(only_run().reason) == "No worker took it within 30 minutes."
+    assert str(only_run().reason) == "No worker took it within 30 min."
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_a_missing_copy_is_made_now(operator: Client, partial: Backup) -> None:
     response = operator.post(reverse("backup-copy", args=[partial.pk]))
     job = run_now(Job.objects.get())
     assert response.headers["Location"] == job.get_absolute_url()
-    assert (job.state, str(job.message)) == ("succeeded", "1 copies are stored.")
+    assert (job.state, str(job.message)) == ("succeeded", "Copies stored: 1.")
     assert "1 missing" not in page(operator, partial)
 
 

@@ -96,6 +96,7 @@ def test_it_says_when_each_database_is_backed_up_next_and_where_nothing_is_sched
     make_schedule(target="label", label="kept", next_due_at=now + timedelta(hours=9))
     make_schedule(kind="drill", next_due_at=now)
     make_schedule(enabled=False)
+    make_schedule(time_zone="Mars/Base")
     Finding.objects.create(
         database=never,
         check_id="schedule",
