@@ -54,6 +54,7 @@ def s3(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorage
     return ObjectStorage(
         connect=connect,
         address=address,
+        bucket=f"{_s3_server(settings)}/{settings['bucket']}",
         prefix=prefix,
         storage_class=settings.get("storage_class") or "",
         lock_days=int(settings.get("lock_days") or 0),
@@ -84,6 +85,7 @@ def gcs(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStorag
     return ObjectStorage(
         connect=connect,
         address=address,
+        bucket=f"{address.rstrip('/')}/{settings['bucket']}",
         prefix=_prefix(settings),
         storage_class=settings.get("storage_class") or "",
         uploads=_google_uploads(settings, account, address=address),
@@ -116,6 +118,7 @@ def azure(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> ObjectStor
     return ObjectStorage(
         connect=connect,
         address=address,
+        bucket=f"{address.rstrip('/')}/{settings['account']}/{settings['container']}",
         prefix=_prefix(settings),
         storage_class=settings.get("storage_class") or "",
         secrets=tuple(secrets.values()),
@@ -172,12 +175,16 @@ def _azure_keys(secrets: Mapping[str, str]) -> Callable[[], AzureAccessKey | Azu
 
 def _s3_endpoint(settings: Mapping[str, Any]) -> str:
     """Return the address for requests; with the bucket in the host's name obstore wants to be given that one."""
-    region = settings.get("region") or DEFAULT_REGION
-    endpoint = str(settings.get("endpoint") or f"https://s3.{region}.amazonaws.com").rstrip("/")
+    endpoint = _s3_server(settings)
     if settings.get("path_style", True):
         return endpoint
     parts = urlsplit(endpoint)
     return parts._replace(netloc=f"{settings['bucket']}.{parts.netloc}").geturl()
+
+
+def _s3_server(settings: Mapping[str, Any]) -> str:
+    region = settings.get("region") or DEFAULT_REGION
+    return str(settings.get("endpoint") or f"https://s3.{region}.amazonaws.com").rstrip("/")
 
 
 def _client(settings: Mapping[str, Any], options: Mapping[str, Any]) -> Any:

@@ -59,11 +59,12 @@ class ObjectStorage:
     """Keep archives in a bucket. ``connect`` makes a store of obstore from options of its HTTP client and retries.
 
     ``uploads`` knows the uploads that nobody finished, where that can be asked. ``prefix`` is what ``connect`` puts
-    before each key.
+    before each key. ``bucket`` is its whole address, the same whichever way requests name it.
     """
 
     connect: Connect = field(repr=False)
     address: str
+    bucket: str
     prefix: str = ""
     storage_class: str = ""
     uploads: Uploads | None = None

@@ -37,6 +37,19 @@ class RcloneStorage:
         usual = PORTS.get(self.rclone.remote, 0)
         return (host, int(port) if port.isdecimal() else usual) if host and (port.isdecimal() or usual) else None
 
+    @property
+    def is_local(self) -> bool:
+        """Say whether it is a folder of this machine."""
+        return self.rclone.remote == "local"
+
+    @property
+    def account(self) -> tuple[object, ...]:
+        """What tells this remote from others: host and user, or where no host is named all that describes it."""
+        options, secrets = self.rclone.options, self.rclone.secrets
+        if self.server is not None:
+            return (self.rclone.remote, self.server, options.get("user", ""))
+        return (self.rclone.remote, *sorted(options.items()), *sorted(secrets.items()))
+
     def write(self, key: str, chunks: Iterable[bytes], *, expected_size: int | None = None) -> StoredObject:
         """Feed a temporary file, look at its size, then give it its name."""
         require_name(key)

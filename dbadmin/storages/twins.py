@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from dbadmin.exceptions import DbadminError
 from dbadmin.storages.base import Storage
@@ -17,6 +18,7 @@ from dbadmin.storages.probe import bare
 from dbadmin.storages.rclone import RcloneStorage
 
 Named = TypeVar("Named")
+USUAL_PORTS = {"http": 80, "https": 443}
 
 
 def seen_through(place: Storage, others: Iterable[tuple[Named, Storage]]) -> Named | None:
@@ -32,16 +34,14 @@ def seen_through(place: Storage, others: Iterable[tuple[Named, Storage]]) -> Nam
 def overlapping(place: Storage, others: Iterable[tuple[Named, Storage]]) -> Named | None:
     """Return the first of ``others`` that is the same place, lies in it or around it; raises as ``seen_through``.
 
-    Those that lie in one another are found where their paths say so, and of folders also before they are made.
+    What the settings alone tell is found first, and nothing is asked then: also of folders that are not made yet.
     """
     place, opened = bare(place), [(name, bare(other)) for name, other in others]
-    waiting = [(name, other, _below(place, other), _below(other, place)) for name, other in opened]
-    if isinstance(place, LocalStorage):
-        nested = [name for name, other, *inside in waiting if isinstance(other, LocalStorage) and any(inside)]
-        if nested:
-            return nested[0]
+    if told := [name for name, other in opened if meet(place, other)]:
+        return told[0]
     if _is_missing(place):
         return None
+    waiting = [(name, other, _below(place, other), _below(other, place)) for name, other in opened]
     for folder in sorted({inside for _name, _other, inside, _around in waiting}):
         asked = [(name, other, around) for name, other, inside, around in waiting if inside == folder]
         if (found := _shown(place, folder, asked)) is not None:
@@ -71,6 +71,28 @@ def _is_missing(place: Storage) -> bool:
     return isinstance(place, LocalStorage) and not place.root.is_dir()
 
 
+def meet(one: Storage, other: Storage) -> bool:
+    """Say whether one is in the other, or is it, going by what describes them."""
+    inside, around = _folder(one), _folder(other)
+    return _host(one) == _host(other) and (inside == around or inside in around.parents or around in inside.parents)
+
+
+def _host(storage: Storage) -> tuple[object, ...]:
+    """Return what two places have to have in common before the same folder in both is one; nothing else is theirs."""
+    match storage:
+        case LocalStorage():
+            return ("folder",)
+        case ObjectStorage():
+            parts = urlsplit(storage.bucket)
+            return ("bucket", parts.hostname, parts.port or USUAL_PORTS.get(parts.scheme), parts.path)
+        case RcloneStorage() if storage.is_local:
+            return ("folder",)
+        case RcloneStorage():
+            # A folder with a slash before it is not in the home of whoever signs in.
+            return ("remote", storage.account, storage.root.startswith("/"))
+    return (storage,)
+
+
 def _below(outer: Storage, inner: Storage) -> str:
     """Return what ``outer`` has to put before the keys of ``inner``; nothing where no path says that it is in it."""
     around, inside = _folder(outer), _folder(inner)
@@ -83,6 +105,8 @@ def _folder(storage: Storage) -> PurePosixPath:
             return PurePosixPath(os.path.realpath(storage.root))
         case ObjectStorage():
             return PurePosixPath("/", storage.prefix)
+        case RcloneStorage() if storage.is_local:
+            return PurePosixPath(os.path.realpath(storage.root))
         case RcloneStorage():
             return PurePosixPath("/", storage.root)
     return PurePosixPath("/")

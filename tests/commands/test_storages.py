@@ -134,6 +134,13 @@ def test_archives_are_not_lost_sight_of(db: None, tmp_path: Path) -> None:
     assert storage.settings == {"path": str(tmp_path)}
 
 
+def test_a_folder_that_is_not_there_yet_is_not_registered_twice(db: None, tmp_path: Path) -> None:
+    assert run("storages", "add", "A", "--set", f"path={tmp_path}/v1")[1] == 0
+    _results, code, out = run("storages", "add", "B", "--set", f"path={tmp_path}/./v1/")
+    assert (code, Storage.objects.get().name) == (5, "A")
+    assert "the place of “A” already" in out
+
+
 def test_stats_count_and_sum(db: None) -> None:
     database = make_backup(size=5).database
     make_backup(database=database, scope="schema", size=2)

@@ -10,7 +10,7 @@ import pytest
 from dbadmin.storages import get_storage
 from dbadmin.storages.base import Storage
 from dbadmin.storages.local import LocalStorage
-from dbadmin.storages.twins import overlapping, seen_through
+from dbadmin.storages.twins import meet, overlapping, seen_through
 from tests.storages.places import Place
 
 
@@ -49,3 +49,52 @@ def test_a_folder_that_is_not_made_yet_lies_in_another_already(tmp_path: Path, i
     assert overlapping(new, [("other", outer)]) == "other"
     assert overlapping(outer, [("other", new)]) == "other"
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["link", "vault"]
+
+
+def test_one_folder_is_one_place_before_it_is_made(tmp_path: Path) -> None:
+    folder, same = LocalStorage(tmp_path / "vault"), LocalStorage(tmp_path / "." / "sub" / ".." / "vault")
+    by_rclone = get_storage("rclone", {"remote": "local", "path": str(tmp_path / "vault")})
+    assert overlapping(same, [("other", folder)]) == "other"
+    assert overlapping(by_rclone, [("other", folder)]) == "other"
+    assert overlapping(LocalStorage(tmp_path / "beside"), [("other", folder)]) is None
+    assert not any(tmp_path.iterdir())
+
+
+S3 = {"bucket": "archives", "endpoint": "https://S3.nowhere.invalid/", "prefix": "/a/"}
+AZURE = {"account": "me", "container": "archives"}
+SFTP = {"remote": "sftp", "path": "a/", "options": "host = nowhere.invalid\nuser = me\nhost_keys = ssh-ed25519 AAAA"}
+DRIVE = {"remote": "drive:", "path": "a"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        ("s3", S3, {"endpoint": "https://s3.nowhere.invalid:443", "prefix": "a"}),
+        ("s3", S3, {"path_style": False, "region": "eu-central-1"}),
+        ("s3", S3, {"prefix": "a/b"}),
+        ("gcs", S3, {"prefix": "a"}),
+        ("azure", AZURE, {"endpoint": "https://me.blob.core.windows.net"}),
+        ("rclone", SFTP, {"path": "a", "options": SFTP["options"] + "\nport = 22"}),
+        ("rclone", DRIVE, {"path": "a/b"}),
+    ],
+)
+def test_what_the_settings_tell_nobody_has_to_answer(kind: str, one: dict[str, Any], other: dict[str, Any]) -> None:
+    place, twin = get_storage(kind, one), get_storage(kind, one | other)
+    assert overlapping(place, [("other", twin)]) == "other"
+    assert overlapping(twin, [("other", place)]) == "other"
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        ("s3", S3, {"bucket": "others"}),
+        ("s3", S3, {"endpoint": "https://s3.elsewhere.invalid"}),
+        ("s3", S3, {"prefix": "ab"}),
+        ("rclone", SFTP, {"path": "/a"}),
+        ("rclone", SFTP, {"options": SFTP["options"] + "\nport = 23"}),
+        ("rclone", SFTP, {"options": SFTP["options"].replace("= me", "= you")}),
+        ("rclone", DRIVE, {"remote": "other:"}),
+    ],
+)
+def test_settings_of_others_are_asked(kind: str, one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert not meet(get_storage(kind, one), get_storage(kind, one | other))
