@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from copy import copy
@@ -15,9 +16,9 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
 from dbadmin.backups.storage_use import KEPT
-from dbadmin.backups.twins import require_alone
+from dbadmin.backups.twins import require_alone, shared_with
 from dbadmin.choices import CopyState
-from dbadmin.exceptions import Refused
+from dbadmin.exceptions import Refused, ValidationFailed
 from dbadmin.models import Copy, Storage
 from dbadmin.probing import Stage
 from dbadmin.storages import get_storage
@@ -154,7 +155,29 @@ def only_here(storage: Storage) -> int:
 
 
 def put_back(storage: Storage, *, actor: audit.Actor) -> None:
-    """Show a removed storage again; it is written to as soon as something names it."""
+    """Show a removed storage again; ``Refused`` when another has taken its place, or its last key is retired.
+
+    It is written to as soon as something names it.
+    """
+    if storage.removed_at is not None:
+        _require_free(storage)
     with transaction.atomic():
         if Storage.objects.filter(pk=storage.pk, removed_at__isnull=False).update(removed_at=None):
             audit.record(actor, "storage.return", storage)
+
+
+def _require_free(storage: Storage) -> None:
+    with contextlib.suppress(ValidationFailed):  # its secrets cannot be decrypted; it has to be back to be mended
+        if other := shared_with(storage.backend(), itself=storage.pk):
+            raise Refused(
+                Text(
+                    "“{name}” stays off: its place is that of “{other}” now, or one lies in the other.",
+                    name=storage.name,
+                    other=other.name,
+                ),
+                Text(
+                    "Two storages in one place are one copy. Remove “{other}” from the dashboard first; until then the "
+                    "archives of this one can be restored as they are. Nothing was changed.",
+                    other=other.name,
+                ),
+            )

@@ -31,17 +31,21 @@ def pairs_among(storages: Sequence[Storage]) -> Iterator[tuple[Storage, Storage]
 
 
 def require_alone(place: StorageBackend, *, itself: int | None = None) -> None:
-    """Refuse what another storage is already, or lies in or around; whether it can be reached is its test's matter.
+    """Refuse what another storage is already, or lies in or around; ``itself`` as in ``shared_with``."""
+    if (other := shared_with(place, itself=itself)) is not None:
+        raise Refused(Text("This is the place of “{other}” already, or one lies in the other.", other=other.name), HINT)
+
+
+def shared_with(place: StorageBackend, *, itself: int | None = None) -> Storage | None:
+    """Return the storage that is there already, or lies in it or around; None also where nothing answers.
 
     ``itself``: the id of the storage that is to be there, where it has one.
     """
     others = [each for each in Storage.objects.registered().order_by("pk") if each.pk != itself]
     try:
-        other = overlapping(place, _opened(others))
-    except DbadminError:
-        return
-    if other is not None:
-        raise Refused(Text("This is the place of “{other}” already, or one lies in the other.", other=other.name), HINT)
+        return overlapping(place, _opened(others))
+    except DbadminError:  # whether it can be reached is its test's matter
+        return None
 
 
 def same_place(name: str, twin: Storage) -> StorageError:

@@ -106,9 +106,12 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 @requires("dbadmin.add_storage")
 @require_POST
 def put_back(request: HttpRequest, pk: int) -> HttpResponse:
-    """Show a removed storage again."""
+    """Show a removed storage again, unless another is at its place by now."""
     found = get_object_or_404(Storage, pk=pk)
-    storage_changes.put_back(found, actor=audit.from_request(request))
+    try:
+        storage_changes.put_back(found, actor=audit.from_request(request))
+    except DbadminError as error:
+        return failed(request, error, back_to=found.get_absolute_url())
     messages.success(request, _("{name} is on the dashboard again.").format(name=found))
     return redirect(found)
 

@@ -255,6 +255,19 @@ def test_a_removed_storage_keeps_its_archives_and_can_come_back(admin: Client) -
     assert Storage.objects.registered().get() == storage
 
 
+def test_a_removed_storage_stays_off_while_another_is_at_its_place(admin: Client, tmp_path: Path) -> None:
+    storage = make_storage(tmp_path, name="V6", removed_at=timezone.now())
+    other = make_storage(tmp_path, name="V6b")
+    page = admin.post(f"/storages/{storage.pk}/return/", follow=True).content.decode()
+    assert "“V6” stays off: its place is that of “V6b” now" in page
+    assert "Remove “V6b” from the dashboard first" in page
+    assert Storage.objects.registered().get() == other
+    assert not AuditEvent.objects.filter(action="storage.return").exists()
+    Storage.objects.filter(pk=other.pk).update(removed_at=timezone.now())
+    assert "V6 is on the dashboard again" in admin.post(f"/storages/{storage.pk}/return/", follow=True).content.decode()
+    assert Storage.objects.registered().get() == storage
+
+
 def test_a_test_keeps_its_problem_until_one_passes(operator: Client, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     storage = make_storage(tmp_path / "file" / "inside")
