@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.backups.storing import Placed, still_held
+from dbadmin.backups.twins import SHARED
 from dbadmin.choices import ACTIVE_STATES, BackupState, CopyState
 from dbadmin.exceptions import DbadminError, KeyMissing, Refused
-from dbadmin.models import Backup, Copy, Job
+from dbadmin.models import Backup, Copy, Job, Storage
 from dbadmin.models.backup import HELD as HELD
 from dbadmin.text import Text
 
@@ -72,6 +73,13 @@ def is_stored(copy: Copy, placed: Placed, job: Job | None = None) -> None:
     )  # fmt: skip
     if not written:
         raise Refused(Text("The copy in “{storage}” is not wanted any more.", storage=copy.storage.name))
+    _answers(copy.storage_id)
+
+
+def _answers(storage: int) -> None:
+    """Take back what a look or a test has said of a storage that was written to and read from just now."""
+    ill = Storage.objects.filter(pk=storage).exclude(problem__msgid__in=["", *SHARED])
+    ill.update(problem=Text(""))
 
 
 def is_sound(copy: Copy) -> None:

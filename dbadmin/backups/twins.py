@@ -33,7 +33,7 @@ def pairs_among(storages: Sequence[Storage]) -> Iterator[tuple[Storage, Storage]
 def require_alone(place: StorageBackend, *, itself: int | None = None) -> None:
     """Refuse what another storage is already, or lies in or around; ``itself`` as in ``shared_with``."""
     if (other := shared_with(place, itself=itself)) is not None:
-        raise Refused(Text("This is the place of “{other}” already, or one lies in the other.", other=other.name), HINT)
+        raise Refused(_taken(other.name), HINT)
 
 
 def shared_with(place: StorageBackend, *, itself: int | None = None) -> Storage | None:
@@ -50,12 +50,23 @@ def shared_with(place: StorageBackend, *, itself: int | None = None) -> Storage 
 
 def same_place(name: str, twin: Storage) -> StorageError:
     """Say that two are one, or one in the other, and what to do."""
-    said = Text(
+    return StorageError(_same(name, twin.name), HINT)
+
+
+def _taken(other: str) -> Text:
+    return Text("This is the place of “{other}” already, or one lies in the other.", other=other)
+
+
+def _same(name: str, other: str) -> Text:
+    return Text(
         "“{name}” and “{other}” are the same place, or one lies in the other; nothing was touched.",
         name=name,
-        other=twin.name,
+        other=other,
     )
-    return StorageError(said, HINT)
+
+
+# Problems of which a write that succeeds says nothing.
+SHARED = (_taken("").msgid, _same("", "").msgid)
 
 
 def _opened(others: Iterable[Storage]) -> Iterator[tuple[Storage, StorageBackend]]:

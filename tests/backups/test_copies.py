@@ -13,8 +13,10 @@ from dbadmin import audit
 from dbadmin.backups import copies
 from dbadmin.backups.missing import ask_for, databases_in_need, store_missing
 from dbadmin.backups.reading import unpack
+from dbadmin.backups.reconcile import reconcile
 from dbadmin.backups.replace import replace_with_backup
 from dbadmin.backups.take import take_backup
+from dbadmin.backups.twins import same_place
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import BackupState, CopyState, JobKind, JobState, RestoreState
 from dbadmin.exceptions import CorruptArchive, Refused, StorageError
@@ -308,3 +310,18 @@ def test_a_copy_can_be_asked_for_in_one_more_storage(backup: Backup, other: Stor
     assert states(backup)[other.name] == CopyState.STORED
     with pytest.raises(Refused, match="has, or had, a copy"):
         ask_for(backup, other)
+
+
+def test_a_write_that_succeeds_takes_the_problem_back(
+    database: Database, storage: Storage, other: Storage, backup: Backup
+) -> None:
+    away(storage)
+    with pytest.raises(StorageError):
+        reconcile(database=database, progress=Silent())
+    assert Storage.objects.get(pk=storage.pk).problem
+    Storage.objects.filter(pk=other.pk).update(problem=same_place(other.name, storage).message)
+    back(storage)
+    take_backup(database=database, storages=[storage, other], scope="full", progress=Silent())
+    assert not Storage.objects.get(pk=storage.pk).problem
+    # nobody has looked whether they are apart by now
+    assert Storage.objects.get(pk=other.pk).problem
