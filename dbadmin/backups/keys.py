@@ -108,6 +108,25 @@ def require_not_the_last(key: EncryptionKey) -> None:
             )
 
 
+def only_retired(keys: Iterable[EncryptionKey]) -> bool:
+    """Say whether new archives would be encrypted for retired keys, because a storage has no other."""
+    retired = [key.retired_at is not None for key in keys]
+    return bool(retired) and all(retired)
+
+
+def require_in_use(keys: Iterable[EncryptionKey], storage: str) -> None:
+    """Refuse to write to a storage with retired keys alone: somebody has said that they are not to be used."""
+    chosen = list(keys)
+    if only_retired(chosen):
+        raise Refused(
+            Text("All keys of “{storage}” are retired: {keys}.", storage=storage, keys=", ".join(map(str, chosen))),
+            Text(
+                "On the page of the keys press “Use again”, then give the storage another key and retire the old one. "
+                "Nothing was changed."
+            ),
+        )
+
+
 def _held(backup: Backup) -> QuerySet[Copy]:
     held = Copy.objects.filter(backup=backup, state__in=HELD)
     return held if backup.read_from is None else held.filter(storage=backup.read_from)

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
+from dbadmin.backups.keys import require_in_use
 from dbadmin.backups.storage_use import KEPT
 from dbadmin.backups.twins import require_alone, shared_with
 from dbadmin.choices import CopyState
@@ -155,11 +156,12 @@ def only_here(storage: Storage) -> int:
 
 
 def put_back(storage: Storage, *, actor: audit.Actor) -> None:
-    """Show a removed storage again; ``Refused`` when another has taken its place, or its last key is retired.
+    """Show a removed storage again; ``Refused`` when another has taken its place, or all its keys are retired.
 
     It is written to as soon as something names it.
     """
     if storage.removed_at is not None:
+        require_in_use(storage.keys.all(), storage.name)
         _require_free(storage)
     with transaction.atomic():
         if Storage.objects.filter(pk=storage.pk, removed_at__isnull=False).update(removed_at=None):

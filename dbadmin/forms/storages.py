@@ -11,9 +11,11 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from dbadmin.backups.keys import only_retired
 from dbadmin.backups.storage_changes import has_moved
 from dbadmin.backups.storage_places import require_listed
 from dbadmin.backups.storage_use import GIGABYTE
@@ -131,6 +133,14 @@ def _field(setting: Setting, *, is_stored: bool) -> forms.Field:
     )
 
 
+class KeysField(RowsField[EncryptionKey]):
+    """Encryption keys; those that are retired are offered only where they are chosen already."""
+
+    def label_from_instance(self, obj: EncryptionKey) -> str:
+        """Say of a retired one that it is."""
+        return _("{name} (retired)").format(name=obj) if obj.retired_at else str(obj)
+
+
 class DetailsForm(Styled, forms.ModelForm[Storage]):
     """What every kind of storage has."""
 
@@ -148,7 +158,7 @@ class DetailsForm(Styled, forms.ModelForm[Storage]):
         fields = (
             "name", "is_offsite", "keys", "retention", "quota", "bandwidth_kilobytes", "cost_per_gigabyte", "currency",
         )  # fmt: skip
-        field_classes = {"keys": RowsField}
+        field_classes = {"keys": KeysField}
         widgets = {"keys": forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"})}
         help_texts = {"currency": gettext_lazy("Three letters, such as EUR or JPY.")}
 
@@ -165,6 +175,13 @@ class DetailsForm(Styled, forms.ModelForm[Storage]):
     def clean_bandwidth_kilobytes(self) -> int:
         """Take what is left empty for no limit."""
         return int(self.cleaned_data["bandwidth_kilobytes"] or 0)
+
+    def clean_keys(self) -> QuerySet[EncryptionKey]:
+        """Take none, or one at least that is not retired."""
+        keys: QuerySet[EncryptionKey] = self.cleaned_data["keys"]
+        if only_retired(keys):
+            raise ValidationError(_("The keys that are chosen are retired. Choose another one."))
+        return keys
 
     def clean_currency(self) -> str:
         """Write it as banks do."""

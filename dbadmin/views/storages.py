@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from dbadmin.backups.keys import only_retired
 from dbadmin.backups.storage_use import DUE, Use, shares, uses
 from dbadmin.models import Copy, Storage
 from dbadmin.plots import Growth
@@ -49,6 +50,7 @@ def storage(request: HttpRequest, pk: int) -> HttpResponse:
         "destinations": found.destinations.select_related("schedule", "retention"),
         "months": [sample for sample in reversed(use.samples) if sample.day.day == 1 or sample is use.samples[-1]],
         "settings": shown_settings(found),
+        "only_retired": only_retired(found.keys.all()),
     }
     return render(request, "dbadmin/storage.html", context)
 

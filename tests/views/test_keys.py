@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from dbadmin import crypto
 from dbadmin.archives.age import new_identity
 from dbadmin.archives.encryption import decrypt
 from dbadmin.backups.take import take_backup
 from dbadmin.jobs.queue import identities_of
-from dbadmin.models import AuditEvent, Backup, EncryptionKey, Job
+from dbadmin.models import AuditEvent, Backup, EncryptionKey, Job, Storage
 from dbadmin.progress import Silent
 from tests.factories import make_storage
 from tests.sqlite_file import make_sqlite_file, sqlite_database
@@ -120,6 +122,37 @@ def test_the_only_key_of_a_storage_is_not_retired(admin: Client) -> None:
     admin.post(path, {"retired": "0"})
     key.refresh_from_db()
     assert not key.retired_at
+
+
+def test_a_storage_does_not_come_back_with_a_retired_key_alone(admin: Client) -> None:
+    key, _identity = make_key("K")
+    storage = make_storage(name="Vault", removed_at=timezone.now())
+    storage.keys.add(key)
+    admin.post(f"/keys/{key.pk}/retire/", {"retired": "1"})
+    page = admin.post(f"/storages/{storage.pk}/return/", follow=True).content.decode()
+    assert "All keys of “Vault” are retired: K." in page
+    assert not Storage.objects.registered().exists()
+    storage.keys.add(make_key("second")[0])
+    admin.post(f"/storages/{storage.pk}/return/")
+    assert Storage.objects.registered().exists()
+
+
+def test_a_retired_key_is_marked_and_not_chosen_alone(admin: Client) -> None:
+    key, _identity = make_key("K", retired_at=timezone.now())
+    storage = make_storage()
+    storage.keys.add(key)
+    assert "All its keys are retired" in admin.get(storage.get_absolute_url()).content.decode()
+    form = {"name": storage.name, "storage-path": storage.settings["path"], "keys": [key.pk]}
+    page = admin.post(f"/storages/{storage.pk}/edit/", form).content.decode()
+    assert "K (retired)" in page
+    assert "The keys that are chosen are retired" in page
+    with pytest.raises(SystemExit):
+        call_command("storages", "edit", storage.name, "--key", "K", "--offsite")
+    storage.refresh_from_db()
+    assert not storage.is_offsite
+    admin.post(f"/storages/{storage.pk}/edit/", form | {"keys": [make_key("second")[0].pk]})
+    assert [str(each) for each in storage.keys.all()] == ["second"]
+    assert "All its keys are retired" not in admin.get(storage.get_absolute_url()).content.decode()
 
 
 def test_what_two_tabs_ask_for_is_done_once_and_told(admin: Client) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from dbadmin import audit
 from dbadmin.backups import storage_changes
+from dbadmin.backups.keys import require_in_use
 from dbadmin.backups.storage_places import require_apart
 from dbadmin.backups.storage_use import GIGABYTE, LOOK_BACK, Use, uses
 from dbadmin.exceptions import UsageError
@@ -181,7 +182,9 @@ def _changed(storage: Storage, options: dict[str, Any]) -> list[str]:
         raise UsageError(Text("It was not saved: {reasons}", reasons=" ".join(error.messages))) from error
     storage.save()
     if options["key"] is not None:
-        storage.keys.set(_named(EncryptionKey, name) for name in options["key"] if name)
+        keys = [_named(EncryptionKey, name) for name in options["key"] if name]
+        require_in_use(keys, storage.name)
+        storage.keys.set(keys)
         given["keys"] = options["key"]
     described_by = [pair.partition("=")[0] for pair in (*options["set"], *options["secret_env"])]
     return sorted({*given, *described_by, *options["forget"]}) or ["nothing"]
