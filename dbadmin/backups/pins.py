@@ -13,6 +13,7 @@ from dbadmin.backups.sparing import by_hand
 from dbadmin.choices import BackupState
 from dbadmin.exceptions import Refused
 from dbadmin.models import Backup, Copy
+from dbadmin.models.fields import is_one_line
 from dbadmin.text import Text
 
 
@@ -20,8 +21,10 @@ from dbadmin.text import Text
 def pin(backup: Backup, *, actor: audit.Actor, note: str) -> Backup:
     """Keep a backup whatever the retentions say, until it is unpinned; pinning again changes the note.
 
-    ``Refused`` when nothing of it is left, or its deletion has begun.
+    ``Refused`` when nothing of it is left, or its deletion has begun, and for a note of several lines.
     """
+    if not is_one_line(note):
+        raise Refused(Text("The note has to be one line, without tabs and other control characters."))
     row = Backup.objects.select_for_update(no_key=True).get(pk=backup.pk)
     if row.state == BackupState.DELETED:
         raise Refused(Text("The archive of this backup was deleted."), Text("Choose another backup."))

@@ -15,9 +15,14 @@ from dbadmin.text import Text
 NOT_ON_A_LINE = ("Cc", "Zl", "Zp")
 
 
+def is_one_line(value: str) -> bool:
+    """Say whether it does not break the line it is shown on, such as in a list on a terminal."""
+    return not any(unicodedata.category(character) in NOT_ON_A_LINE for character in value)
+
+
 def one_line(value: str) -> None:
-    """Refuse what would break the line it is shown on, such as in a list on a terminal."""
-    if any(unicodedata.category(character) in NOT_ON_A_LINE for character in value):
+    """Refuse what is more than one line."""
+    if not is_one_line(value):
         raise ValidationError(_("Write it on one line, without tabs and other control characters."))
 
 

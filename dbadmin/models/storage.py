@@ -17,7 +17,7 @@ from dbadmin.archives.encryption import EncryptedStorage, is_offering
 from dbadmin.choices import CopyState
 from dbadmin.crypto import decrypt, encrypt
 from dbadmin.exceptions import ValidationFailed
-from dbadmin.models.fields import SentenceField
+from dbadmin.models.fields import SentenceField, one_line
 from dbadmin.models.retention import Retention
 from dbadmin.storages import get_storage
 from dbadmin.storages.limited import LimitedStorage
@@ -27,7 +27,7 @@ from dbadmin.storages.present import require_present
 class EncryptionKey(models.Model):
     """An age key pair. Without the private half the server can write archives and not read them."""
 
-    name = models.CharField(_("name"), max_length=100, unique=True)
+    name = models.CharField(_("name"), max_length=100, unique=True, validators=[one_line])
     recipient = models.CharField(_("public key"), max_length=200, unique=True)
     encrypted_identity = models.TextField(blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
@@ -65,7 +65,7 @@ class Storage(models.Model):
     Removing it from the dashboard sets ``removed_at``; its archives stay where they are.
     """
 
-    name = models.CharField(_("name"), max_length=100, unique=True)
+    name = models.CharField(_("name"), max_length=100, unique=True, validators=[one_line])
     kind = models.CharField(_("kind"), max_length=20, default="local")
     settings = models.JSONField(_("settings"), default=dict)
     encrypted_secrets = models.TextField(blank=True, editable=False)

@@ -85,6 +85,13 @@ def test_pin_and_unpin(backups: list[Backup]) -> None:
     assert (code, document["results"][0]["pinned_at"]) == (0, None)
 
 
+def test_a_note_is_one_line(backups: list[Backup]) -> None:
+    code, document = run("backup", "pin", str(backups[3].pk), "--note", "two\nlines")
+    assert (code, document["error"]["class"]) == (5, "Refused")
+    backups[3].refresh_from_db()
+    assert backups[3].pinned_at is None
+
+
 def test_delete_needs_the_name_for_the_only_one(backups: list[Backup], storage: Storage) -> None:
     for backup in backups[1:]:
         assert run("backup", "delete", str(backup.pk), "--reason", "space")[0] == 0

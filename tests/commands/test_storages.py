@@ -141,6 +141,12 @@ def test_a_folder_that_is_not_there_yet_is_not_registered_twice(db: None, tmp_pa
     assert "the place of “A” already" in out
 
 
+def test_a_name_is_one_line(db: None, tmp_path: Path) -> None:
+    _results, code, out = run("storages", "add", "two\nlines", "--set", f"path={tmp_path}")
+    assert (code, Storage.objects.exists()) == (4, False)
+    assert "Write it on one line" in out
+
+
 def test_stats_count_and_sum(db: None) -> None:
     database = make_backup(size=5).database
     make_backup(database=database, scope="schema", size=2)

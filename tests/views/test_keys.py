@@ -84,10 +84,11 @@ def test_halves_from_elsewhere_are_taken(admin: Client) -> None:
         {"how": "private", "key_file": SimpleUploadedFile("k", b"")},
         {"how": "private", "key_file": SimpleUploadedFile("k", b"junk \xff")},
         {"how": "nothing"},
+        {"how": "kept", "name": "two\nlines"},
     ],
 )
 def test_junk_is_refused_in_words(sent: dict[str, Any], admin: Client) -> None:
-    page = admin.post("/keys/add/", sent | {"name": "junk"})
+    page = admin.post("/keys/add/", {"name": "junk"} | sent)
     assert page.status_code == 422
     assert not EncryptionKey.objects.exists()
 
