@@ -16,6 +16,7 @@ from django.utils import timezone
 from dbadmin import audit
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
 from dbadmin.backups.keys import require_in_use
+from dbadmin.backups.storage_places import require_folder
 from dbadmin.backups.storage_use import KEPT
 from dbadmin.backups.twins import require_alone, shared_with
 from dbadmin.choices import CopyState
@@ -74,8 +75,9 @@ def _is_there(key: str, size: int, sizes: Mapping[str, int]) -> bool:
 
 
 def require_own_place(storage: Storage, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
-    """Refuse a new address that is another storage's place, as far as that can be seen from here."""
+    """Refuse a new address that is another storage's place, as far as that can be seen from here, or a file's."""
     if storage.pk is None or has_moved(storage.kind, storage.settings, settings):
+        require_folder(storage.kind, settings)
         require_alone(get_storage(storage.kind, settings, secrets), itself=storage.pk)
 
 

@@ -36,6 +36,18 @@ def require_apart(kind: str, described: Mapping[str, Any], key: str = "") -> Non
     _require_not_around_home(place)
 
 
+def require_folder(kind: str, described: Mapping[str, Any]) -> None:
+    """Refuse a path that a file is at: there is no folder to be made there."""
+    if kind != "local" and described.get("remote") != "local":
+        return
+    path = Path(str(described.get("path", "")))
+    for each in (path, *path.parents):
+        if os.path.exists(each) and not os.path.isdir(each):
+            raise Refused(
+                Text("“{path}” is a file, not a folder.", path=str(each)), Text("Name a folder. Nothing was saved.")
+            )
+
+
 def require_listed(kind: str, described: Mapping[str, Any]) -> None:
     """Refuse folders of this machine that nobody has named for this, by whatever kind of storage they are reached.
 

@@ -141,6 +141,14 @@ def test_a_folder_that_is_not_there_yet_is_not_registered_twice(db: None, tmp_pa
     assert "the place of “A” already" in out
 
 
+@pytest.mark.parametrize("inside", ["", "/inside"])
+def test_a_file_is_no_folder(db: None, tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").touch()
+    _results, code, out = run("storages", "add", "Vault", "--set", f"path={tmp_path}/file{inside}")
+    assert (code, Storage.objects.exists()) == (5, False)
+    assert f"“{tmp_path}/file” is a file, not a folder." in out
+
+
 def test_a_name_is_one_line(db: None, tmp_path: Path) -> None:
     _results, code, out = run("storages", "add", "two\nlines", "--set", f"path={tmp_path}")
     assert (code, Storage.objects.exists()) == (4, False)
