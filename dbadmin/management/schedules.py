@@ -96,12 +96,15 @@ def change(schedule: Schedule, options: dict[str, Any], *, action: str, now: dat
     if schedule.name and Schedule.objects.filter(name=schedule.name).exclude(pk=schedule.pk).exists():
         raise UsageError(Text("There is a schedule “{name}” already.", name=schedule.name))
     _require_valid(schedule)
+    is_writing = schedule.kind == ScheduleKind.BACKUP
+    if destinations and not is_writing:
+        raise UsageError(Text("Only a backup is written to storages."), Text("Leave --storage out."))
     with wrong_usage(), transaction.atomic():
         save_schedule(schedule, now)
         if databases:
             schedule.databases.set(databases)
         released = 0
-        if destinations:
+        if destinations or (not is_writing and schedule.destinations.exists()):
             released = require_wanted(
                 lambda: _send(schedule, destinations), backed_up_by(schedule), wanted=options.get("let_go", False)
             )

@@ -78,6 +78,7 @@ def test_everything_can_be_said(cellar: Storage, capsys: Capture) -> None:
         (["--name", "n", "--all", "--template", "daily", "--storage", "attic"], 4, "no storage"),
         (["--name", "n", "--all", "--template", "daily", "--storage", "cellar=x"], 4, "no retention"),
         (["--name", "n", "--all", "--template", "daily", *["--storage", "cellar"] * 2], 4, "“cellar” is named twice"),
+        (["--name", "n", "--all", "--template", "drill", "--storage", "cellar"], 4, "Only a backup is written"),
         (["--name", "taken", "--all", "--template", "daily"], 4, "already"),
         (["--name", "n" * 3000, "--all", "--template", "daily"], 4, "Name: Ensure this value has at most 100"),
         (["--name", " ", "--all", "--template", "daily"], 4, "Name: This field cannot be blank."),
@@ -196,3 +197,10 @@ def test_what_does_not_run_has_no_next_moment(shop: Database, capsys: Capture) -
 def test_the_units_of_systemd_are_printed(capsys: Capture) -> None:
     files = [row["file"] for row in schedules(capsys, "systemd")[1]["results"]]
     assert files == ["dbadmin-tick.service", "dbadmin-tick.timer"]
+
+
+def test_what_becomes_a_drill_writes_nowhere_any_more(cellar: Storage, capsys: Capture) -> None:
+    schedules(capsys, "add", "--name", "night", "--template", "daily", "--all", "--storage", "cellar")
+    code, out = schedules(capsys, "edit", "night", "--kind", "drill")
+    assert (code, out["results"][0]["storages"]) == (0, [])
+    assert not cellar.destinations.exists()
