@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import ipaddress
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
@@ -29,6 +30,20 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def is_here(settings: Mapping[str, Any]) -> bool:
+    """Say whether valid settings name this machine: by rclone's type of a folder, or by a host."""
+    options = parse_options(settings.get("options") or "")
+    addresses = (settings.get("endpoint"), options.get("endpoint"), options.get("url"))
+    hosts = (options.get("host", ""), *(_host(str(address or "")) for address in addresses))
+    return settings.get("remote") == "local" or any(map(is_loopback, hosts))
+
+
+def _host(address: str) -> str:
+    with contextlib.suppress(ValueError):  # what is no address is the storage's to refuse
+        return urlsplit(address).hostname or ""
+    return ""
 
 
 def _endpoint(value: str, settings: Mapping[str, Any]) -> Text | None:

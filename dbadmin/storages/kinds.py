@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbadmin.exceptions import ValidationFailed
-from dbadmin.storages.checks import problem_of
+from dbadmin.storages.checks import is_here, problem_of
 from dbadmin.text import Text
 
 TEXT, NUMBER, BOOLEAN, CHOICE, LINES = "text", "number", "boolean", "choice", "lines"
@@ -268,6 +268,11 @@ def find_kind(name: str) -> Kind:
             Text("Possible are: {names}.", names=", ".join(KINDS)),
         )
     return KINDS[name]
+
+
+def is_elsewhere(kind: str, settings: Mapping[str, Any]) -> bool:
+    """Say whether a storage survives the loss of this machine's building, as far as valid settings tell."""
+    return find_kind(kind).offsite and not is_here(settings)
 
 
 def problems(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Text]:

@@ -21,6 +21,7 @@ from dbadmin.forms.meanwhile import Meanwhile
 from dbadmin.forms.storages import DetailsForm, RemoveForm, SettingsForm
 from dbadmin.judged import let_go_by, stored_in
 from dbadmin.models import Storage
+from dbadmin.storages.checks import is_here
 from dbadmin.storages.kinds import KINDS, LOCAL, find_kind
 from dbadmin.views.access import requires
 from dbadmin.views.failures import failed
@@ -174,4 +175,9 @@ def _saved(request: HttpRequest, details: DetailsForm, described: SettingsForm) 
         action = "storage.change" if stored else "storage.add"
         audit.record(audit.from_request(request), action, storage, kind=storage.kind, changed=changed)
     messages.success(request, _("{name} is saved.").format(name=storage))
+    if storage.is_offsite and is_here(storage.settings):
+        said = _(
+            "By its address {name} is on this machine. Untick “in another place”, unless a tunnel leads elsewhere."
+        )
+        messages.warning(request, said.format(name=storage))
     return redirect(storage)

@@ -149,6 +149,30 @@ def test_a_file_is_no_folder(db: None, tmp_path: Path, inside: str) -> None:
     assert f"“{tmp_path}/file” is a file, not a folder." in out
 
 
+SFTP = "options=user = me\nhost_keys = ssh-ed25519 AAAA\nhost = "
+
+
+@pytest.mark.parametrize(
+    ("described", "offsite"),
+    [
+        (["s3", "bucket=a", "endpoint=https://s3.example.org"], True),
+        (["s3", "bucket=a", "endpoint=http://127.0.0.1:9000"], False),
+        (["s3", "bucket=a", "endpoint=https://[::1]:9000"], False),
+        (["rclone", "remote=sftp", "path=a", f"{SFTP}nas.example.org"], True),
+        (["rclone", "remote=sftp", "path=a", f"{SFTP}localhost"], False),
+        (["rclone", "remote=webdav", "path=a", "options=url = http://localhost:8080/dav"], False),
+        (["rclone", "remote=webdav", "path=a", "options=url = http://[localhost/dav"], True),
+        (["rclone", "remote=local", "path=/srv/archives"], False),
+    ],
+)
+def test_this_machine_is_no_other_place(db: None, described: list[str], offsite: bool) -> None:
+    kind, *settings = described
+    given = ["--kind", kind, *(f"--set={each}" for each in settings)]
+    assert run("storages", "add", "One", *given)[0][0]["is_offsite"] is offsite
+    Storage.objects.all().delete()
+    assert run("storages", "add", "One", *given, "--offsite")[0][0]["is_offsite"]
+
+
 def test_a_name_is_one_line(db: None, tmp_path: Path) -> None:
     _results, code, out = run("storages", "add", "two\nlines", "--set", f"path={tmp_path}")
     assert (code, Storage.objects.exists()) == (4, False)

@@ -220,6 +220,13 @@ def test_an_address_to_which_the_archives_were_moved_is_taken(admin: Client) -> 
     assert storage.settings["path"] == str(target)
 
 
+def test_this_machine_ticked_as_another_place_is_told(admin: Client) -> None:
+    here = S3 | {"storage-endpoint": "https://localhost:9000"}
+    page = admin.post("/storages/add/?kind=s3", here | {"is_offsite": "on"}, follow=True).content.decode()
+    assert "By its address Cloud is on this machine." in page
+    assert Storage.objects.get().is_offsite
+
+
 def test_there_is_one_default(admin: Client) -> None:
     first, second = make_storage(is_default=True), make_storage()
     admin.post(f"/storages/{second.pk}/default/")

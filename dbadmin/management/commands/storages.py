@@ -29,7 +29,7 @@ from dbadmin.management.storages import (
 )
 from dbadmin.management.values import amount, whole, wrong_usage
 from dbadmin.models import EncryptionKey, Retention, Storage
-from dbadmin.storages.kinds import KINDS, find_kind, require_valid
+from dbadmin.storages.kinds import KINDS, find_kind, is_elsewhere, require_valid
 from dbadmin.text import Text
 
 
@@ -72,7 +72,7 @@ class Command(AdoptingVerbs, VerbCommand):
     def do_add(self, options: dict[str, Any]) -> Outcome:
         """Register after its kind accepted the settings; reaching it is what ``test`` does."""
         kind = find_kind(options["kind"])
-        storage = Storage(name=options["name"], kind=kind.name, is_offsite=kind.offsite, is_default=Storage.is_first())
+        storage = Storage(name=options["name"], kind=kind.name, is_default=Storage.is_first())
         return self._save(storage, options, action="storage.add")
 
     def add_edit(self, parser: ArgumentParser) -> None:
@@ -129,6 +129,8 @@ class Command(AdoptingVerbs, VerbCommand):
         if storage.pk:
             storage_changes.require_in_sight(storage, settings, secrets)
         storage_changes.require_own_place(storage, settings, secrets)
+        if not storage.pk:
+            storage.is_offsite = is_elsewhere(storage.kind, settings)
         storage.settings, storage.secrets = settings, secrets
         with transaction.atomic():
             released = _released(storage, options)
