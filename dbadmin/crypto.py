@@ -37,6 +37,11 @@ def decrypt(token: str) -> str:
         ) from error
 
 
+def opens(token: str) -> bool:
+    """Whether a key that is here opens a stored token; there is nothing to open in an empty one."""
+    return not token or renewed(token) is not None
+
+
 def keys() -> list[str]:
     """Return the keys: the first encrypts, all of them decrypt. More than one there are only while they change.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.template.defaultfilters import filesizeformat
 
+from dbadmin.backups.storage_changes import has_moved
 from dbadmin.backups.storage_use import Use
 from dbadmin.exceptions import UsageError
 from dbadmin.models import Storage
@@ -83,14 +84,15 @@ def _converted(value: str, form: str) -> Any:
 
 
 def storage_row(use: Use) -> dict[str, Any]:
-    """Return a storage as JSON; of secrets only their names."""
+    """Return a storage as JSON; of secrets only their names, and None where they cannot be read."""
     storage, forecast = use.storage, use.forecast
     return {
         "id": storage.pk,
         "name": storage.name,
         "kind": storage.kind,
         "settings": storage.settings,
-        "secrets": sorted(storage.secrets),
+        "secrets": None if storage.is_locked else sorted(storage.secrets),
+        "is_locked": storage.is_locked,
         "is_default": storage.is_default,
         "is_offsite": storage.is_offsite,
         "keys": [key.name for key in storage.keys.all()],
@@ -116,9 +118,8 @@ def storage_row(use: Use) -> dict[str, Any]:
 def storage_line(use: Use) -> str:
     """Return a storage as one line."""
     storage = use.storage
-    marks = "".join(
-        mark for mark, is_set in ((" default", storage.is_default), (" offsite", storage.is_offsite)) if is_set
-    )
+    possible = ((" default", storage.is_default), (" offsite", storage.is_offsite), (" locked", storage.is_locked))
+    marks = "".join(mark for mark, is_set in possible if is_set)
     size = filesizeformat(use.used).replace("\xa0", " ")
     line = f"{storage.name:<24} {storage.kind:<7} {use.archives:>7} archives {size:>10}{marks}  {use.forecast.words}"
     return f"{line}  {storage.problem}" if storage.problem else line
@@ -150,13 +151,40 @@ def probe_lines(probe: StorageProbe) -> Iterator[str]:
         yield from (f"  {part}" for part in (stage.message, stage.hint) if part)
 
 
-def described(storage: Storage, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return settings and secrets as the options change them; an empty value takes a setting away."""
+def described(storage: Storage, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str] | None]:
+    """Return settings and secrets as the options change them; an empty value takes a setting away.
+
+    No secrets are returned where those that are stored cannot be read and stay as they are.
+    """
     kind = find_kind(storage.kind)
-    settings = storage.settings | read_settings(kind, options["set"])
+    changed = storage.settings | read_settings(kind, options["set"])
+    settings = {name: value for name, value in changed.items() if value != ""}
     given = read_secrets(kind, options["secret_env"], from_stdin=options["secrets_stdin"])
-    secrets = storage.secrets | given
+    given |= dict.fromkeys(kind.secret_names & set(options["forget"]), "")
+    if storage.is_locked and not given and not has_moved(kind.name, storage.settings, settings):
+        return settings, None
+    if storage.is_locked:
+        _require_again(kind, settings, given)
+    secrets = given if storage.is_locked else storage.secrets | given
+    return settings, {name: value for name, value in secrets.items() if value and name not in options["forget"]}
+
+
+def _require_again(kind: Kind, settings: Mapping[str, Any], given: Mapping[str, str]) -> None:
+    """What is given takes the place of all that cannot be read, so the storage must not lose what it needs."""
+    missing = [name for name in kind.wanted_again(settings) if name not in given]
+    if missing or not given:
+        names = ", ".join(missing or sorted(kind.secret_names))
+        raise UsageError(
+            Text(
+                "The stored secrets cannot be read with the present encryption key. Give again: {names}.", names=names
+            ),
+            Text("Give each by --secret-env NAME=VARIABLE or --secrets-stdin, or take it away with --forget NAME."),
+        )
+
+
+def locked_line(storage: Storage) -> str:
+    """Say what to do about secrets that cannot be read."""
     return (
-        {name: value for name, value in settings.items() if value != ""},
-        {name: value for name, value in secrets.items() if value and name not in options["forget"]},
+        f"{storage}: the stored secrets cannot be read with the present encryption key. "
+        f"Give them again: storages edit “{storage}” --secret-env NAME=VARIABLE"
     )

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dbadmin.archives.encryption import EncryptedStorage, is_offering
 from dbadmin.choices import CopyState
-from dbadmin.crypto import decrypt, encrypt
+from dbadmin.crypto import decrypt, encrypt, opens
 from dbadmin.exceptions import ValidationFailed
 from dbadmin.models.fields import SentenceField, one_line
 from dbadmin.models.retention import Retention
@@ -145,6 +145,11 @@ class Storage(models.Model):
     @secrets.setter
     def secrets(self, values: dict[str, str]) -> None:
         self.encrypted_secrets = encrypt(json.dumps(values)) if values else ""
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether there are secrets that no key of this process opens; not even their names are known then."""
+        return not opens(self.encrypted_secrets)
 
     def for_writing(self) -> EncryptedStorage:
         """Return ``backend``; ``StorageError`` for a folder that is not here or not mounted."""

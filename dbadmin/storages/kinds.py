@@ -18,6 +18,7 @@ class Setting:
     """One thing to know. ``secret`` ones belong into ``Storage.secrets``, the others into ``Storage.settings``.
 
     form: text, number, boolean, choice (one of ``choices``: value and label) or lines (several ``name = value``).
+    belongs_to: the setting that a secret is of little use without, and that is of little use without the secret.
     variables: environment variables that give the value where a storage is named by an address.
     """
 
@@ -28,6 +29,7 @@ class Setting:
     default: str | int | bool = ""
     help: Text = Text("")  # noqa: RUF009
     form: str = TEXT
+    belongs_to: str = ""
     choices: tuple[tuple[str, Text], ...] = ()
     variables: tuple[str, ...] = ()
 
@@ -55,6 +57,13 @@ class Kind:
     def secret_names(self) -> frozenset[str]:
         """Names of those that are never shown again."""
         return frozenset(each.name for each in self.settings if each.secret)
+
+    def wanted_again(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the secrets that have been stored with these settings for sure, where it is not known which were."""
+        secrets = [each for each in self.settings if each.secret]
+        return tuple(
+            each.name for each in secrets if len(secrets) == 1 or each.required or settings.get(each.belongs_to)
+        )
 
 
 PREFIX = Setting(
@@ -127,6 +136,7 @@ S3 = Kind(
             name="secret_access_key",
             label=Text("Secret key"),
             secret=True,
+            belongs_to="access_key_id",
             help=Text("It has to be allowed to list, read, write and delete below the folder."),
             variables=("AWS_SECRET_ACCESS_KEY",),
         ),

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 from django.core.management import call_command
 
 from dbadmin import crypto
@@ -12,13 +11,9 @@ from dbadmin.exceptions import ValidationFailed
 from dbadmin.management.secret_key import rotate
 from dbadmin.models import KeyProof
 from tests.factories import make_database
+from tests.lost_key import lose_key
 
 pytestmark = pytest.mark.django_db
-
-
-def as_another_machine(settings: Any) -> None:
-    settings.ENCRYPTION_KEY_FILE = None
-    settings.ENCRYPTION_KEY = Fernet.generate_key().decode()
 
 
 def test_the_first_process_leaves_a_proof_that_is_not_the_key(settings: Any) -> None:
@@ -31,7 +26,7 @@ def test_the_first_process_leaves_a_proof_that_is_not_the_key(settings: Any) -> 
 
 def test_a_worker_with_another_key_says_so_and_does_not_start(settings: Any, capsys: Any) -> None:
     KeyProof.require()
-    as_another_machine(settings)
+    lose_key(settings)
     with pytest.raises(SystemExit):
         call_command("worker")
     assert "is not the catalogue's" in capsys.readouterr().err
@@ -41,7 +36,7 @@ def test_without_a_proof_a_stored_password_has_to_open(settings: Any) -> None:
     database = make_database()
     database.password = "secret"
     database.save()
-    as_another_machine(settings)
+    lose_key(settings)
     with pytest.raises(ValidationFailed, match="opens none of the stored passwords"):
         KeyProof.require()
     assert not KeyProof.objects.exists()
@@ -61,6 +56,6 @@ def test_without_a_key_nothing_is_stored_until_one_is_made(settings: Any, tmp_pa
 
 def test_a_lost_key_can_be_given_up(settings: Any) -> None:
     KeyProof.require()
-    as_another_machine(settings)
+    lose_key(settings)
     KeyProof.accept()
     KeyProof.require()

@@ -22,6 +22,7 @@ from dbadmin.management.letting_go import add_let_go, require_wanted, told
 from dbadmin.management.rows import find_storage
 from dbadmin.management.storages import (
     described,
+    locked_line,
     probe_lines,
     probe_row,
     storage_line,
@@ -51,7 +52,8 @@ class Command(AdoptingVerbs, VerbCommand):
     def do_list(self, options: dict[str, Any]) -> Outcome:
         """List all."""
         found = _uses(*Storage.objects.registered().select_related("retention").prefetch_related("keys"))
-        return Outcome(results=[storage_row(use) for use in found], lines=map(storage_line, found))
+        lines = [*map(storage_line, found), *(locked_line(use.storage) for use in found if use.storage.is_locked)]
+        return Outcome(results=[storage_row(use) for use in found], lines=lines)
 
     def add_show(self, parser: ArgumentParser) -> None:
         """Add which."""
@@ -61,7 +63,8 @@ class Command(AdoptingVerbs, VerbCommand):
         """Show one."""
         [use] = _uses(find_storage(options["name"]))
         row = storage_row(use)
-        return Outcome(results=[row], lines=[f"{name}: {value}" for name, value in row.items()])
+        lines = [f"{name}: {value}" for name, value in row.items()]
+        return Outcome(results=[row], lines=lines + ([locked_line(use.storage)] if use.storage.is_locked else []))
 
     def add_add(self, parser: ArgumentParser) -> None:
         """Add what describes a storage."""
@@ -122,7 +125,22 @@ class Command(AdoptingVerbs, VerbCommand):
         return _outcome(storage, f"{storage}: off the dashboard. Its archives are kept.")
 
     def _save(self, storage: Storage, options: dict[str, Any], *, action: str) -> Outcome:
-        settings, secrets = described(storage, options)
+        self._describe(storage, options)
+        with transaction.atomic():
+            released = _released(storage, options)
+            changed = _changed(storage, options)
+            audit.record(audit.from_shell(), action, storage, kind=storage.kind, changed=changed)
+        said = [f"{storage}: saved."] + ([] if changed == ["nothing"] else [f"Next: storages test “{storage}”"])
+        said += [locked_line(storage)] if storage.is_locked else []
+        said += told(released)
+        if storage.is_default and action == "storage.add":
+            said.append("It is the first one: backups that name no storage go here.")
+        return _outcome(storage, *said, let_go=released)
+
+    def _describe(self, storage: Storage, options: dict[str, Any]) -> None:
+        """Set what the options say; where archives would be lost sight of, or another storage is already, refuse."""
+        settings, given = described(storage, options)
+        secrets = given or {}
         with wrong_usage():
             require_valid(storage.kind, settings, secrets)
         require_apart(storage.kind, settings)
@@ -131,16 +149,9 @@ class Command(AdoptingVerbs, VerbCommand):
         storage_changes.require_own_place(storage, settings, secrets)
         if not storage.pk:
             storage.is_offsite = is_elsewhere(storage.kind, settings)
-        storage.settings, storage.secrets = settings, secrets
-        with transaction.atomic():
-            released = _released(storage, options)
-            changed = _changed(storage, options)
-            audit.record(audit.from_shell(), action, storage, kind=storage.kind, changed=changed)
-        said = [f"{storage}: saved."] + ([] if changed == ["nothing"] else [f"Next: storages test “{storage}”"])
-        said += told(released)
-        if storage.is_default and action == "storage.add":
-            said.append("It is the first one: backups that name no storage go here.")
-        return _outcome(storage, *said, let_go=released)
+        storage.settings = settings
+        if given is not None:
+            storage.secrets = given
 
 
 def _add_settings(parser: ArgumentParser) -> None:
