@@ -1,6 +1,7 @@
 """How a storage is described: fields made of what its kind wants to know, and what every kind has.
 
-No form ever shows a secret again: an empty field keeps the stored one.
+No form ever shows a secret again: an empty field keeps the stored one. Stored ones that cannot be read are not kept
+beside new ones: nobody would know which of them the storage has.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dbadmin.models import EncryptionKey, Storage
 from dbadmin.storages.kinds import BOOLEAN, CHOICE, LINES, NUMBER, Kind, Setting, problems
 
 FORGET = "forget_"
+FORGET_LOCKED = f"{FORGET}all_that_cannot_be_read"
 
 
 class Hidden(forms.Textarea):
@@ -41,12 +43,16 @@ class SettingsForm(Styled, forms.Form):
     def __init__(self, data: Any, *, kind: Kind, stored: Storage | None = None) -> None:
         super().__init__(data, prefix="storage", initial=dict(stored.settings) if stored else {})
         self.kind, self.stored = kind, stored
-        self._kept = stored.secrets if stored else {}
+        self.is_locked = stored is not None and stored.is_locked
+        self._kept = stored.secrets if stored and not self.is_locked else {}
         for setting in kind.settings:
             self.fields[setting.name] = _field(setting, is_stored=setting.name in self._kept)
             if setting.name in self._kept:
                 label = _("Forget the stored “{name}”").format(name=setting.label)
                 self.fields[FORGET + setting.name] = forms.BooleanField(required=False, label=label)
+        if self.is_locked:
+            label = _("Forget the stored secrets that cannot be read")
+            self.fields[FORGET_LOCKED] = forms.BooleanField(required=False, label=label)
         for field in self.fields.values():
             field.widget.attrs.setdefault(
                 "class", "form-check-input" if isinstance(field, forms.BooleanField) else _css(field)
@@ -60,6 +66,8 @@ class SettingsForm(Styled, forms.Form):
         data["settings"], data["secrets"] = self._settings(data), self._secrets(data)
         for name, problem in problems(self.kind.name, data["settings"], data["secrets"]).items():
             self.add_error(name if name in self.fields else None, str(problem))
+        if self.is_locked and not data[FORGET_LOCKED]:
+            self._require_again(data)
         if not self.errors and self.moves:
             self._require_allowed(data)
         return data
@@ -91,6 +99,15 @@ class SettingsForm(Styled, forms.Form):
         kept = {name: value for name, value in self._kept.items() if not data.get(FORGET + name)}
         given = {each.name: data[each.name] for each in self.kind.settings if each.secret and data[each.name]}
         return kept | given
+
+    def _require_again(self, data: Mapping[str, Any]) -> None:
+        """What is saved takes the place of all that cannot be read, so the storage must not lose what it needs."""
+        given = data["secrets"]
+        missing = [name for name in self.kind.wanted_again(data["settings"]) if not given.get(name)]
+        for name in missing:
+            self.add_error(name, _("Enter it again: the stored one cannot be read."))
+        if not given and not missing:
+            self.add_error(FORGET_LOCKED, _("Enter the secrets again, or choose to forget those that are stored."))
 
     def _require_allowed(self, data: Mapping[str, Any]) -> None:
         """Nobody gets at a stored secret by pointing dbadmin at a server of his own, nor at any folder of this one."""

@@ -36,7 +36,9 @@ def shown_settings(storage: Storage) -> list[tuple[str, str]]:
     kind = KINDS.get(storage.kind)
     labels = {setting.name: str(setting.label) for setting in kind.settings} if kind else {}
     shown = [(labels.get(name, name), _shown(value)) for name, value in storage.settings.items() if value != ""]
-    return [*shown, (_("Secrets"), _("stored, encrypted"))] if storage.encrypted_secrets else shown
+    if storage.encrypted_secrets:
+        shown.append((_("Secrets"), _("stored, cannot be read") if storage.is_locked else _("stored, encrypted")))
+    return shown
 
 
 def _shown(value: Any) -> str:

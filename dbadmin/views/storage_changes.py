@@ -46,7 +46,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(Storage.objects.registered(), pk=pk)
     try:
         described = SettingsForm(request.POST or None, kind=find_kind(found.kind), stored=found)
-    except DbadminError as error:  # the secrets cannot be decrypted
+    except DbadminError as error:  # there is no such kind any more
         return failed(request, error, back_to=found.get_absolute_url())
     details = DetailsForm(request.POST or None, instance=copy(found))
     meanwhile = Meanwhile(request.POST or None, details, described)

@@ -1,0 +1,81 @@
+"""Pages where what is stored cannot be read: they open, say so, and take it again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from dbadmin.models import Storage
+from tests.factories import make_backup, make_copy, make_storage
+from tests.lost_key import lose_key, make_cloud
+
+CANNOT = "cannot be read with the present encryption key"
+S3 = {
+    "name": "Cloud",
+    "storage-bucket": "archives",
+    "storage-endpoint": "https://s3.example.org",
+    "storage-access_key_id": "AKIA",
+}
+FORGET = {"storage-forget_all_that_cannot_be_read": "on"}
+
+
+def text(client: Client, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+@pytest.fixture
+def locked(db: None, settings: Any) -> Storage:
+    """A storage whose secrets were stored with another key."""
+    storage = make_cloud()
+    lose_key(settings)
+    return storage
+
+
+def edited(client: Client, storage: Storage, form: dict[str, str]) -> str:
+    page = client.post(f"/storages/{storage.pk}/edit/", form, follow=True).content.decode()
+    storage.refresh_from_db()
+    return page
+
+
+def test_the_form_opens_and_says_that_secrets_are_wanted_again(admin: Client, locked: Storage) -> None:
+    page = text(admin, f"/storages/{locked.pk}/edit/")
+    assert CANNOT in page
+    assert 'name="storage-secret_access_key"' in page
+    assert "Leave it empty to keep it" not in page
+
+
+def test_what_is_entered_again_takes_the_place_of_all(admin: Client, locked: Storage) -> None:
+    assert "Cloud is saved." in edited(admin, locked, S3 | {"storage-secret_access_key": "new"})
+    assert locked.secrets == {"secret_access_key": "new"}
+    for path in (f"/storages/{locked.pk}/", f"/storages/{locked.pk}/edit/", "/storages/"):
+        assert CANNOT not in text(admin, path)
+
+
+@pytest.mark.parametrize("entered", [{}, {"storage-session_token": "new"}])
+def test_what_is_needed_and_not_entered_is_named(admin: Client, locked: Storage, entered: dict[str, str]) -> None:
+    before = locked.encrypted_secrets
+    assert "Enter it again: the stored one cannot be read." in edited(admin, locked, S3 | entered)
+    assert locked.encrypted_secrets == before
+
+
+def test_nothing_is_forgotten_that_nobody_chose_to_forget(admin: Client, locked: Storage) -> None:
+    before, by_role = locked.encrypted_secrets, S3 | {"storage-access_key_id": ""}
+    assert "choose to forget" in edited(admin, locked, by_role)
+    assert locked.encrypted_secrets == before
+    assert "Cloud is saved." in edited(admin, locked, by_role | FORGET)
+    assert locked.encrypted_secrets == ""
+
+
+def test_one_locked_storage_takes_no_page_along(admin: Client, locked: Storage) -> None:
+    vault = make_storage(name="Vault")
+    backup = make_backup(storage=vault)
+    make_copy(backup=backup, storage=locked)
+    for path in ("/storages/", f"/storages/{locked.pk}/"):
+        assert CANNOT in text(admin, path)
+    assert "Vault" in text(admin, "/storages/")
+    for path in ("/", "/backups/", "/backups/statistics/", "/backups/readiness/", "/keys/", "/keys/recovery-kit/"):
+        text(admin, path)
