@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dbadmin import sources
 from dbadmin.choices import EngineName, Environment, FactsLevel, Source
-from dbadmin.crypto import decrypt, encrypt
+from dbadmin.crypto import decrypt, encrypt, opens
 from dbadmin.engines import get_engine
 from dbadmin.engines.base import Engine
 from dbadmin.engines.sqlite.connection import SQLiteConnection
@@ -128,6 +128,11 @@ class Database(models.Model):
     @password.setter
     def password(self, secret: str) -> None:
         self.encrypted_password = encrypt(secret)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether it is reached with a stored password that no key of this process opens."""
+        return self.source == Source.FIELDS and not opens(self.encrypted_password)
 
     @property
     def label_set(self) -> frozenset[str]:

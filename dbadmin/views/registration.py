@@ -139,10 +139,13 @@ def _tested(
 
 
 def _require_password(request: HttpRequest, connection: ConnectionForm, stored: Database) -> None:
-    """Nobody gets at a stored password by pointing dbadmin at a server of his own."""
+    """Nobody gets at a stored password by pointing dbadmin at his own server; nor is one kept that cannot be read."""
     chosen = connection.chosen()
     keeps = stored.encrypted_password and not chosen.password and "forget_password" not in request.POST
-    if keeps and stored.source == Source.FIELDS and not may_be_told(stored.settings, chosen.settings):
+    if keeps and stored.is_locked:
+        field = "password" if "password" in connection.fields else None
+        connection.add_error(field, _("Enter it again, or choose to forget it: the stored one cannot be read."))
+    elif keeps and stored.source == Source.FIELDS and not may_be_told(stored.settings, chosen.settings):
         connection.add_error(
             "password",
             _("Type the password again: host, port, user or the server's proof of identity has changed."),

@@ -10,8 +10,8 @@ import pytest
 from django.core.management import call_command
 
 from dbadmin.models import AuditEvent, Storage
-from tests.factories import make_storage
-from tests.lost_key import lose_key, make_cloud
+from tests.factories import make_database, make_storage
+from tests.lost_key import SECRET, lose_key, make_cloud
 
 pytestmark = pytest.mark.django_db
 GIVEN = ("--secret-env", "secret_access_key=S3_SECRET")
@@ -102,3 +102,14 @@ def test_statistics_and_readiness_are_told(locked: Storage) -> None:
         code, said = run("backup", "stats", *options)
         assert code == 0
         assert "cannot be" not in said
+
+
+def test_databases_are_listed_and_the_locked_ones_marked(settings: Any) -> None:
+    locked, other = make_database(slug="shop", engine="postgresql"), make_database(slug="web")
+    locked.password = SECRET
+    locked.save()
+    lose_key(settings)
+    rows = {row["slug"]: row["is_locked"] for row in result("databases", "list")}
+    assert rows == {"shop": True, other.slug: False}
+    assert run("databases", "list")[1].count("(its password cannot be read)") == 1
+    assert "cannot be read with the present encryption key" in run("databases", "explain", "shop")[1]

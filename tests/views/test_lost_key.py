@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dbadmin.models import Storage
-from tests.factories import make_backup, make_copy, make_storage
-from tests.lost_key import lose_key, make_cloud
+from dbadmin.models import Database, Storage
+from tests.factories import make_backup, make_copy, make_database, make_storage
+from tests.lost_key import SECRET, lose_key, make_cloud
 
 CANNOT = "cannot be read with the present encryption key"
 S3 = {
@@ -79,3 +79,33 @@ def test_one_locked_storage_takes_no_page_along(admin: Client, locked: Storage) 
     assert "Vault" in text(admin, "/storages/")
     for path in ("/", "/backups/", "/backups/statistics/", "/backups/readiness/", "/keys/", "/keys/recovery-kit/"):
         text(admin, path)
+
+
+def make_locked_database(settings: Any) -> Database:
+    database = make_database(engine="postgresql", settings={"name": "orders"})
+    database.password = SECRET
+    database.save()
+    lose_key(settings)
+    return database
+
+
+def test_a_password_is_entered_again(admin: Client, settings: Any) -> None:
+    database = make_locked_database(settings)
+    path = f"/databases/{database.slug}/"
+    assert CANNOT in text(admin, path + "edit/")
+    assert "Leave the field empty to keep it" not in text(admin, path + "edit/")
+    assert "stored, cannot be read" in text(admin, path + "?tab=settings")
+    text(admin, "/databases/")
+    text(admin, path)
+    form = {
+        "name": database.name,
+        "application": str(database.application_id),
+        "environment": "staging",
+        "backup_age_hours": "30",
+        "connection-name": "orders",
+    }
+    page = admin.post(path + "edit/", form, follow=True).content.decode()
+    assert "the stored one cannot be read" in page
+    admin.post(path + "edit/", form | {"connection-password": "new"})
+    database.refresh_from_db()
+    assert database.password == "new"

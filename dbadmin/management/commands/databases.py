@@ -256,6 +256,7 @@ def _row(database: Database) -> dict[str, Any]:
         "environment": database.environment,
         "source": database.source,
         "settings": database.settings,
+        "is_locked": database.is_locked,
         "project_folder": database.project_folder,
         "backup_age_hours": database.backup_age_hours,
         "facts_level": database.facts_level,
@@ -268,7 +269,8 @@ def _row(database: Database) -> dict[str, Any]:
 
 def _line(database: Database) -> str:
     where = "environment" if database.source == Source.ENVIRONMENT else _shown(database.settings)
-    return f"{database.slug:<24} {database.engine:<11} {database.environment:<12} {database.application}: {where}"
+    line = f"{database.slug:<24} {database.engine:<11} {database.environment:<12} {database.application}: {where}"
+    return f"{line} (its password cannot be read)" if database.is_locked else line
 
 
 def _shown(settings: Mapping[str, Any]) -> str:
@@ -295,16 +297,17 @@ def _tested(info: ServerInfo) -> Iterator[str]:
 
 def _explained_fields(database: Database) -> Outcome:
     password = MASK if database.encrypted_password else ""
+    remarks = ["The stored password cannot be read with the present encryption key."] if database.is_locked else []
     result = {
         "database": database.slug,
         "source": database.source,
         "candidates": [],
         "settings": dict(database.settings),
         "password": password,
-        "remarks": [],
+        "remarks": remarks,
     }
     lines = [f"✓ stored fields  {_shown(database.settings)}" + (f" password={password}" if password else "")]
-    return Outcome(results=[result], lines=lines)
+    return Outcome(results=[result], lines=[*lines, *(f"  {remark}" for remark in remarks)])
 
 
 def _explained(decision: Decision, database: Database | None) -> Outcome:
