@@ -159,6 +159,11 @@ def _keys(with_secrets: bool) -> Iterator[str]:
             yield "    " + _(
                 "The private key is NOT on this server. It is in the file you were given: write here where."
             )
+        elif key.is_locked:
+            yield "    " + _(
+                "The private key is on the server of dbadmin and CANNOT BE READ there: it was stored with another "
+                "encryption key. Give dbadmin its file again, and write here where that is."
+            )
         elif with_secrets:
             yield "    " + _("private key; save these lines as key.txt:")
             yield key_file(key, key.identity)

@@ -35,11 +35,6 @@ def offered(identities: Sequence[str]) -> Iterator[None]:
         _offered.reset(token)
 
 
-def is_offering() -> bool:
-    """Whether private keys are offered now."""
-    return bool(_offered.get())
-
-
 def encrypt(chunks: Iterable[bytes], recipients: Sequence[str]) -> Iterator[bytes]:
     """Yield ``chunks`` encrypted for all ``recipients`` (public keys, one at least), in constant memory.
 

@@ -56,7 +56,7 @@ def _what_is_closed(backup: Backup, missing: Sequence[str]) -> Text:
 
 def needed_by(key: EncryptionKey) -> int:
     """Return how many backups can be read with no other key of this server: what is lost to it without this one."""
-    others = set(with_private_half().exclude(pk=key.pk).values_list("recipient", flat=True))
+    others = with_private_half() - {key.recipient}
     rows = Copy.objects.filter(state__in=HELD).filter(backup__in=_sealed_for(key.recipient))
     copies: dict[int, list[tuple[str, Sequence[str]]]] = {}
     for backup, state, recipients in rows.values_list("backup_id", "state", "recipients").iterator():
@@ -79,7 +79,7 @@ def unlike_keys(schedule: Schedule) -> Text | None:
 
     Their archives are stored, but one that is missing in either could never be made from the other's.
     """
-    here = set(with_private_half().values_list("recipient", flat=True))
+    here = with_private_half()
     closed_for: dict[frozenset[str], str] = {}
     for each in schedule.destinations.select_related("storage").prefetch_related("storage__keys"):
         sealing = list(each.storage.keys.all())

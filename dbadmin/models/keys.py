@@ -13,9 +13,11 @@ from dbadmin.models.database import Database
 from dbadmin.models.storage import EncryptionKey
 
 
-def with_private_half() -> QuerySet[EncryptionKey]:
-    """Return the keys that this server can read with."""
-    return EncryptionKey.objects.exclude(encrypted_identity="")
+def with_private_half(among: Iterable[str] | None = None) -> set[str]:
+    """Return the public keys that this server can read with, of those given or of all."""
+    stored = EncryptionKey.objects.exclude(encrypted_identity="")
+    found = stored if among is None else stored.filter(recipient__in=among)
+    return {key.recipient for key in found if key.is_readable}
 
 
 def closed(copies: Iterable[Sequence[str]], *, offered: Iterable[str] = ()) -> tuple[str, ...]:
@@ -28,8 +30,7 @@ def closed(copies: Iterable[Sequence[str]], *, offered: Iterable[str] = ()) -> t
     if not sealed_for or not all(sealed_for):
         return ()
     wanted = set().union(*sealed_for)
-    here = with_private_half().filter(recipient__in=wanted)
-    at_hand = {*offered, *here.values_list("recipient", flat=True)}
+    at_hand = {*offered, *with_private_half(wanted)}
     return () if at_hand & wanted else tuple(sorted(wanted))
 
 

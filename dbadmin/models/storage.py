@@ -13,10 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from dbadmin.archives.encryption import EncryptedStorage, is_offering
+from dbadmin.archives.encryption import EncryptedStorage
 from dbadmin.choices import CopyState
 from dbadmin.crypto import decrypt, encrypt, opens
-from dbadmin.exceptions import ValidationFailed
 from dbadmin.models.fields import SentenceField, one_line
 from dbadmin.models.retention import Retention
 from dbadmin.storages import get_storage
@@ -49,6 +48,16 @@ class EncryptionKey(models.Model):
     @identity.setter
     def identity(self, secret: str) -> None:
         self.encrypted_identity = encrypt(secret)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the private key is stored, and no key of this process opens it."""
+        return not opens(self.encrypted_identity)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether this server can read with it."""
+        return bool(self.encrypted_identity) and not self.is_locked
 
 
 class StorageQuerySet(models.QuerySet["Storage"]):
@@ -182,17 +191,8 @@ class Storage(models.Model):
 
 
 def _private(keys: Iterable[EncryptionKey]) -> list[str]:
-    """Return the private keys; one that cannot be decrypted is no matter while another is offered, or is here."""
-    found: list[str] = []
-    failure: ValidationFailed | None = None
-    for key in keys:
-        try:
-            found += [key.identity] if key.encrypted_identity else []
-        except ValidationFailed as error:
-            failure = error
-    if failure is not None and not found and not is_offering():
-        raise failure
-    return found
+    """Return the private keys; one that is locked is as good as none, so what can be done without one goes on."""
+    return [key.identity for key in keys if key.is_readable]
 
 
 class StorageSample(models.Model):

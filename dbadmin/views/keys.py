@@ -102,12 +102,15 @@ def _said_before(*, retired: bool) -> str:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def private(request: HttpRequest, pk: int) -> HttpResponse:
-    """Bring the private half to this server, or remove it from here when the name is typed."""
+    """Bring the private half to this server, also in place of one that cannot be read; or remove it from here.
+
+    It is removed when the name is typed.
+    """
     key = get_object_or_404(EncryptionKey, pk=pk)
     if request.method != "POST":
         return render(request, "dbadmin/key_private.html", {"key": key, "needed_by": needed_by(key)})
     try:
-        if key.encrypted_identity:
+        if key.is_readable:
             return _remove(request, key)
         sent = request.FILES.get("key_file")
         found = read_key_file(sent.read(KEY_FILE_BYTES + 1) if sent else b"")

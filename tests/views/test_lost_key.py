@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from dbadmin.models import Database, Storage
+from dbadmin.archives.age import new_identity
+from dbadmin.models import Database, EncryptionKey, Storage
+from dbadmin.templatetags.keys import key_wanted
 from tests.factories import make_backup, make_copy, make_database, make_storage
 from tests.lost_key import SECRET, lose_key, make_cloud
 
+PASSWORD = "correct horse battery"
 CANNOT = "cannot be read with the present encryption key"
 S3 = {
     "name": "Cloud",
@@ -109,3 +113,48 @@ def test_a_password_is_entered_again(admin: Client, settings: Any) -> None:
     admin.post(path + "edit/", form | {"connection-password": "new"})
     database.refresh_from_db()
     assert database.password == "new"
+
+
+@pytest.fixture
+def shut(db: None, settings: Any) -> tuple[EncryptionKey, str]:
+    """A key whose private half was stored with another encryption key, and that half."""
+    identity, recipient = new_identity()
+    key = EncryptionKey(name="shut", recipient=recipient)
+    key.identity = identity
+    key.save()
+    lose_key(settings)
+    return key, identity
+
+
+def test_a_private_key_that_cannot_be_read_is_given_again(admin: Client, shut: tuple[EncryptionKey, str]) -> None:
+    key, identity = shut
+    page = text(admin, "/keys/")
+    assert "Cannot be read" in page
+    assert "On this server" not in page
+    path = f"/keys/{key.pk}/private/"
+    assert CANNOT in text(admin, path)
+    admin.post(path, {"key_file": SimpleUploadedFile("key.txt", identity.encode())})
+    key.refresh_from_db()
+    assert key.identity == identity
+    assert "On this server" in text(admin, "/keys/")
+
+
+def test_a_backup_wants_the_file_of_a_private_key_that_cannot_be_read(shut: tuple[EncryptionKey, str]) -> None:
+    key, identity = shut
+    backup = make_backup()
+    backup.copies.update(recipients=[key.recipient])
+    assert "“shut”" in key_wanted(backup)
+    key.identity = identity
+    key.save()
+    assert key_wanted(backup) == ""
+
+
+def test_the_kit_says_which_private_key_it_cannot_hold(admin: Client, shut: tuple[EncryptionKey, str]) -> None:
+    identity, recipient = new_identity()
+    other = EncryptionKey(name="other", recipient=recipient)
+    other.identity = identity
+    other.save()
+    for form in ({}, {"with_secrets": "on", "password": PASSWORD}):
+        kit = admin.post("/keys/recovery-kit/", form).content.decode()
+        assert "CANNOT BE READ there" in kit
+    assert identity in kit
