@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -71,9 +71,20 @@ def discard_unfinished(job: Job) -> None:
     if not (begun := traces.get("storing")):
         return
     if not Backup.objects.filter(key=traces["key"]).exists():
-        for storage in Storage.objects.filter(pk__in=begun):
-            storage.backend().discard(traces["key"])
+        _discard(traces["key"], Storage.objects.filter(pk__in=begun))
     job.note(storing=[])
+
+
+def _discard(key: str, storages: Iterable[Storage]) -> None:
+    """Raise the first ``DbadminError`` after the others: a storage that is away keeps nothing in those that are not."""
+    first: DbadminError | None = None
+    for storage in storages:
+        try:
+            storage.backend().discard(key)
+        except DbadminError as error:
+            first = first or error
+    if first is not None:
+        raise first
 
 
 @dataclass(kw_only=True)

@@ -12,13 +12,13 @@ from dbadmin.archives.manifest import ARCHIVE_NAME
 from dbadmin.backups.missing import ask_for, store_missing
 from dbadmin.backups.reading import unpack
 from dbadmin.backups.reconcile import reconcile
-from dbadmin.backups.take import take_backup
+from dbadmin.backups.take import discard_unfinished, take_backup
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import CopyState
-from dbadmin.exceptions import KeyMissing, StorageError
+from dbadmin.exceptions import KeyMissing, StorageError, ValidationFailed
 from dbadmin.models import Backup, Database, EncryptionKey, Storage
 from dbadmin.progress import Silent
-from tests.factories import make_copy, make_storage
+from tests.factories import make_copy, make_job, make_storage
 from tests.lost_key import lose_key, make_cloud
 
 
@@ -59,3 +59,19 @@ def test_one_locked_storage_leaves_the_others_looked_into(backup: Backup, storag
     with pytest.raises(StorageError, match="Aloft: The stored password cannot be decrypted"):
         reconcile(database=backup.database, progress=Silent())
     assert backup.copies.get(storage=storage).state == CopyState.VANISHED
+
+
+def test_one_locked_storage_keeps_no_left_overs_in_the_others(
+    database: Database, storage: Storage, settings: Any
+) -> None:
+    locked = make_cloud(name="Aloft")
+    lose_key(settings)
+    left = Path(storage.settings["path"]) / "shop" / "1" / ARCHIVE_NAME
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    job = make_job(database=database, params={"key": "shop/1", "storing": [locked.pk, storage.pk]})
+    with pytest.raises(ValidationFailed):
+        discard_unfinished(job)
+    assert not left.exists()
+    job.refresh_from_db()
+    assert job.params["storing"]
