@@ -16,6 +16,7 @@ from django.forms.forms import DeclarativeFieldsMetaclass
 from django.utils.translation import gettext_lazy as _
 
 from dbadmin.choices import EngineName, Source
+from dbadmin.crypto import require_key
 from dbadmin.engines import get_engine
 from dbadmin.engines.postgresql.connection import LIBPQ_VARIABLES, SSL_MODES
 from dbadmin.exceptions import DbadminError
@@ -44,6 +45,8 @@ class ConnectionForm(Styled, forms.Form, metaclass=AbstractFormType):
             try:
                 found = self.read(data)
                 get_engine(found.engine).connection(found.settings, found.password)
+                if found.password and self.source == Source.FIELDS:
+                    require_key()  # to store it with
             except DbadminError as error:
                 raise ValidationError(str(error)) from error
             data["chosen"] = found

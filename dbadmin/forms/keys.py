@@ -65,10 +65,9 @@ class KeyForm(Styled, forms.ModelForm):  # type: ignore[type-arg]
                 recipient = recipient_of(identity)
             else:
                 recipient = checked_recipient(self.cleaned_data.get("public", ""))
+            self._take(recipient, "" if how == ONCE else identity)
         except ValidationFailed as error:
             self.add_error("key_file" if how == PRIVATE else "public", str(error))
-            return self.cleaned_data
-        self._take(recipient, "" if how == ONCE else identity)
         return self.cleaned_data
 
     def _take(self, recipient: str, identity: str) -> None:

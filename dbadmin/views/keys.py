@@ -114,14 +114,14 @@ def private(request: HttpRequest, pk: int) -> HttpResponse:
             return _remove(request, key)
         sent = request.FILES.get("key_file")
         found = read_key_file(sent.read(KEY_FILE_BYTES + 1) if sent else b"")
+        fitting = [identity for identity in found if recipient_of(identity) == key.recipient]
+        key.identity = fitting[0] if fitting else ""
     except DbadminError as error:
         return failed(request, error, back_to=request.path)
-    fitting = [identity for identity in found if recipient_of(identity) == key.recipient]
     if not fitting:
         messages.error(request, _("The file holds another key than {name}. Nothing was changed.").format(name=key))
         return redirect(request.path)
     with transaction.atomic():
-        key.identity = fitting[0]
         key.save(update_fields=["encrypted_identity"])
         _record(request, "key.import_private", key)
     messages.success(request, _("The private key of {name} is on this server now.").format(name=key))

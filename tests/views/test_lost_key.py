@@ -158,3 +158,20 @@ def test_the_kit_says_which_private_key_it_cannot_hold(admin: Client, shut: tupl
         kit = admin.post("/keys/recovery-kit/", form).content.decode()
         assert "CANNOT BE READ there" in kit
     assert identity in kit
+
+
+def test_without_any_key_pages_open_and_what_is_sent_is_refused(
+    admin: Client, shut: tuple[EncryptionKey, str], settings: Any
+) -> None:
+    key, identity = shut
+    storage, database = make_cloud(), make_locked_database(settings)
+    settings.ENCRYPTION_KEY = ""
+    for path in ("/", "/storages/", f"/storages/{storage.pk}/edit/", "/keys/", f"/databases/{database.slug}/edit/"):
+        text(admin, path)
+    missing = "not its encryption key"
+    assert missing in edited(admin, storage, S3 | {"storage-secret_access_key": "new"})
+    file = SimpleUploadedFile("key.txt", identity.encode())
+    assert missing in admin.post(f"/keys/{key.pk}/private/", {"key_file": file}, follow=True).content.decode()
+    assert missing in admin.post("/keys/add/", {"name": "new", "how": "kept"}).content.decode()
+    form = {"connection-name": "orders", "connection-password": "new"}
+    assert missing in admin.post(f"/databases/{database.slug}/edit/", form).content.decode()
