@@ -40,6 +40,11 @@ class Use:
         return self.waiting + self.failed
 
     @property
+    def is_ill(self) -> bool:
+        """Whether somebody has to look after it: it cannot be used, or what was to be in it is not, or not whole."""
+        return bool(self.storage.problem or self.storage.is_locked or self.failed or self.damaged)
+
+    @property
     def room(self) -> int | None:
         """What can still be stored: the smaller of what is free and what the quota leaves."""
         quota = self.storage.quota_bytes

@@ -104,6 +104,12 @@ def badge(value: str, kind: str = "") -> SafeString:
     return format_html('<span class="badge bg-{}-lt">{}</span>', state.colour, state.label)
 
 
+@register.simple_tag
+def comma() -> str:
+    """What stands between the parts of a phrase or list, as the reader's language writes it."""
+    return _(", ")
+
+
 @register.filter
 def alert_colour(level: str) -> str:
     """Turn the tag of a message's level into Tabler's name."""

@@ -29,7 +29,13 @@ def storages(request: HttpRequest) -> HttpResponse:
     registered = Storage.objects.registered().select_related("retention").prefetch_related("keys")
     found = uses(registered, since=_today() - YEAR)
     removed = Storage.objects.filter(removed_at__isnull=False)
-    return render(request, "dbadmin/storages.html", {"uses": found, "removed": removed})
+    context = {
+        "uses": found,
+        "ill": sum(1 for use in found if use.is_ill),
+        "elsewhere": any(use.storage.is_offsite for use in found),
+        "removed": removed,
+    }
+    return render(request, "dbadmin/storages.html", context)
 
 
 @requires("dbadmin.view_storage")

@@ -48,6 +48,22 @@ def test_the_list_says_what_is_in_a_storage_and_what_has_not_arrived(viewer: Cli
     assert "1 copy has not arrived" in page
 
 
+def test_the_heading_says_how_the_storages_are(viewer: Client) -> None:
+    assert "Nothing is stored anywhere yet" in text(viewer, "/storages/")
+    vault = make_storage(name="Vault")
+    assert "1 storage, none in another place" in text(viewer, "/storages/")
+    tokyo = make_storage(name="Tokyo", is_offsite=True)
+    waiting = make_copy(backup=make_backup(storage=vault), storage=tokyo, state="waiting")
+    assert "2 storages, none needs attention" in text(viewer, "/storages/")
+    waiting.state = "damaged"
+    waiting.save()
+    page = text(viewer, "/storages/")
+    assert "1 of 2 storages needs attention" in page
+    assert "1 damaged" in page
+    Storage.objects.filter(pk=vault.pk).update(problem=Text("The disk is full."))
+    assert "2 of 2 storages need attention" in text(viewer, "/storages/")
+
+
 def test_the_forecast_says_when_it_will_be_full(viewer: Client) -> None:
     storage = make_storage(quota_bytes=250 << 30)
     make_backup(storage=storage, size=100 << 30)
