@@ -182,7 +182,8 @@ def active_jobs() -> list[Job]:
 def next_backups() -> dict[int, datetime]:
     """Return when a schedule backs up each database next; those that none covers are missing."""
     enabled = Schedule.objects.filter(enabled=True, kind=ScheduleKind.BACKUP, next_due_at__isnull=False)
-    schedules = [each for each in enabled.order_by("-next_due_at") if is_known(each.time_zone)]
+    needed = enabled.only("target", "application_id", "label", "next_due_at", "time_zone").order_by("-next_due_at")
+    schedules = [each for each in needed if is_known(each.time_zone)]
     covered = targets(schedules)
     return {pk: each.next_due_at for each in schedules if each.next_due_at for pk in covered[each.pk]}
 

@@ -103,16 +103,19 @@ def _under_way(schedule: Schedule) -> set[int]:
     return set(ScheduleRun.objects.filter(waits | works, schedule=schedule).values_list("database_id", flat=True))
 
 
-def targets(schedules: Sequence[Schedule]) -> dict[int, list[int]]:
+def targets(schedules: Sequence[Schedule]) -> dict[int, Sequence[int]]:
     """Return schedule id -> ids of its databases that are on the dashboard; two queries for any number of them."""
     chosen: dict[int, list[int]] = defaultdict(list)
     through = Schedule.databases.through.objects.filter(schedule__in=schedules, database__removed_at=None)
     for schedule_id, database_id in through.order_by("database_id").values_list("schedule_id", "database_id"):
         chosen[schedule_id].append(database_id)
-    databases: list[Database] = []
-    if any(schedule.target != ScheduleTarget.DATABASES for schedule in schedules):
-        databases = list(Database.objects.registered().only("pk", "application_id", "labels").order_by("pk"))
-    return {schedule.pk: _of(schedule, databases, chosen[schedule.pk]) for schedule in schedules}
+    grouped = _grouped() if any(schedule.target != ScheduleTarget.DATABASES for schedule in schedules) else {}
+    return {
+        schedule.pk: chosen[schedule.pk]
+        if schedule.target == ScheduleTarget.DATABASES
+        else grouped.get(_group(schedule), ())
+        for schedule in schedules
+    }
 
 
 def unheard_label(schedule: Schedule) -> Text | None:
@@ -132,14 +135,24 @@ def for_nobody(schedule: Schedule) -> Text:
     )
 
 
-def _of(schedule: Schedule, databases: Sequence[Database], chosen: list[int]) -> list[int]:
-    if schedule.target == ScheduleTarget.DATABASES:
-        return chosen
-    if schedule.target == ScheduleTarget.APPLICATION:
-        return [database.pk for database in databases if database.application_id == schedule.application_id]
-    if schedule.target == ScheduleTarget.LABEL:
-        return [database.pk for database in databases if schedule.label in database.label_set]
-    return [database.pk for database in databases]
+def _grouped() -> dict[tuple[str, object], list[int]]:
+    """Return the databases of each group that a schedule can be for."""
+    groups: dict[tuple[str, object], list[int]] = defaultdict(list)
+    for database in Database.objects.registered().only("pk", "application_id", "labels").order_by("pk"):
+        labels = [(ScheduleTarget.LABEL, label) for label in database.label_set]
+        application = (ScheduleTarget.APPLICATION, database.application_id)
+        for group in ((ScheduleTarget.ALL, None), application, *labels):
+            groups[group].append(database.pk)
+    return groups
+
+
+def _group(schedule: Schedule) -> tuple[str, object]:
+    match schedule.target:
+        case ScheduleTarget.APPLICATION:
+            return (ScheduleTarget.APPLICATION, schedule.application_id)
+        case ScheduleTarget.LABEL:
+            return (ScheduleTarget.LABEL, schedule.label)
+    return (ScheduleTarget.ALL, None)
 
 
 def _note_due(now: datetime) -> bool:
