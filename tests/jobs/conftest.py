@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dbadmin.models import Database, Storage
-from tests.factories import make_storage
+from tests.factories import make_database, make_storage
 from tests.sqlite_file import make_sqlite_file, sqlite_database
 
 
@@ -19,3 +19,8 @@ def database(db: None, tmp_path: Path) -> Database:
 @pytest.fixture
 def storage(db: None, tmp_path: Path) -> Storage:
     return make_storage(tmp_path / "archives", is_default=True)
+
+
+@pytest.fixture
+def shop(db: None) -> Database:
+    return make_database(slug="shop")

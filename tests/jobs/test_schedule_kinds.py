@@ -9,8 +9,7 @@ from dbadmin.exceptions import Refused
 from dbadmin.jobs.schedules import evaluate, run_now
 from dbadmin.models import Database, Job, Schedule
 from tests.factories import make_application, make_backup, make_database, make_job
-from tests.jobs.test_schedules import DAY, HOUR, MINUTE, NIGHT, end, only_run, planned
-from tests.jobs.test_schedules import shop as shop
+from tests.jobs.planning import DAY, HOUR, MINUTE, NIGHT, end, only_run, planned
 
 pytestmark = pytest.mark.django_db
 

@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dbadmin import audit
-from dbadmin.choices import CatchUp, JobState, Overlap, RunState
+from dbadmin.choices import JobState, Overlap, RunState
 from dbadmin.exceptions import ValidationFailed
 from dbadmin.jobs.schedules import evaluate, run_now, save_schedule
 from dbadmin.models import AuditEvent, Database, Destination, Job, Schedule, ScheduleRun
-from dbadmin.text import Text
 from tests.factories import make_backup, make_database, make_storage
+from tests.jobs.planning import DAY, HOUR, MINUTE, NIGHT, end, only_run, planned, states
 
 pytestmark = pytest.mark.django_db
-
-NIGHT = datetime(2026, 3, 2, 3, tzinfo=UTC)
-DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
-
-
-def planned(*, saved_at: datetime = NIGHT - HOUR, **fields: Any) -> Schedule:
-    schedule = Schedule(**{"name": "nightly", "target": "all", "expression": "0 3 * * *"} | fields)
-    save_schedule(schedule, saved_at)
-    return schedule
-
-
-def end(job: Job, state: str = "succeeded", *, at: datetime, message: str = "") -> None:
-    Job.objects.filter(pk=job.pk).update(state=state, finished_at=at, message=Text(message))
-
-
-def states() -> list[str]:
-    return list(ScheduleRun.objects.order_by("due_at", "database_id").values_list("state", flat=True))
-
-
-def only_run() -> ScheduleRun:
-    return ScheduleRun.objects.get()
-
-
-@pytest.fixture
-def shop() -> Database:
-    return make_database(slug="shop")
 
 
 def test_a_moment_becomes_a_row_and_a_job_for_every_database(shop: Database) -> None:
@@ -186,86 +159,6 @@ def test_what_no_worker_takes_in_its_window_is_missed_and_not_started_later(shop
     job.refresh_from_db()
     assert (job.state, only_run().state) == (JobState.CANCELLED, RunState.MISSED)
     assert str(only_run().reason) == "No worker took it within 30 min."
-
-
-@pytest.mark.parametrize(
-    ("catch_up", "expected", "made"),
-    [
-        (CatchUp.SKIP, ["missed", "missed", "missed"], 0),
-        (CatchUp.ONCE, ["missed", "missed", "active"], 1),
-        (CatchUp.ALL, ["active", "waiting", "waiting"], 1),
-    ],
-)
-def test_after_a_standstill_of_three_days(shop: Database, catch_up: str, expected: list[str], made: int) -> None:
-    planned(catch_up=catch_up, start_window_minutes=5 * 24 * 60)
-    assert len(evaluate(NIGHT + 2 * DAY + HOUR)) == made
-    assert states() == expected
-    assert all(str(run.reason) for run in ScheduleRun.objects.filter(state="missed"))
-
-
-def test_runs_that_are_made_up_for_come_one_after_the_other(shop: Database) -> None:
-    planned(catch_up=CatchUp.ALL, start_window_minutes=5 * 24 * 60)
-    now = NIGHT + 2 * DAY + HOUR
-    for done in range(3):
-        [job] = evaluate(now + done * MINUTE)
-        end(job, at=now + done * MINUTE)
-    assert evaluate(now + 5 * MINUTE) == []
-    assert states() == ["succeeded"] * 3
-
-
-def test_after_a_standstill_longer_than_the_window_nothing_is_made_up_for(shop: Database) -> None:
-    planned(catch_up=CatchUp.ALL, start_window_minutes=60)
-    assert evaluate(NIGHT + 2 * DAY + 2 * HOUR) == []
-    assert states() == ["missed"] * 3
-
-
-def test_a_long_standstill_of_a_frequent_schedule_is_a_bounded_number_of_rows(shop: Database) -> None:
-    planned(expression="* * * * *")
-    assert len(evaluate(NIGHT + 30 * DAY)) == 1
-    assert ScheduleRun.objects.count() == 201
-    oldest = ScheduleRun.objects.earliest("due_at")
-    assert (oldest.state, oldest.due_at) == ("missed", NIGHT - HOUR + MINUTE)
-    assert str(oldest.reason).startswith("Nothing ran at this moment and the 43059 after it")
-
-
-def test_a_moment_that_is_noticed_a_little_late_is_not_missed(shop: Database) -> None:
-    planned(catch_up=CatchUp.SKIP, start_window_minutes=0)
-    assert len(evaluate(NIGHT + 2 * MINUTE)) == 1
-
-
-def test_a_clock_that_goes_back_a_little_repeats_nothing(shop: Database) -> None:
-    planned()
-    [job] = evaluate(NIGHT + MINUTE)
-    end(job, at=NIGHT + MINUTE)
-    assert [evaluate(NIGHT - MINUTE), evaluate(NIGHT), evaluate(NIGHT + MINUTE)] == [[], [], []]
-    assert states() == ["succeeded"]
-
-
-@pytest.mark.parametrize("catch_up", [CatchUp.SKIP, CatchUp.ONCE])
-def test_a_clock_that_was_ahead_takes_no_run_away(shop: Database, catch_up: CatchUp) -> None:
-    """What was settled as missed or made up for is due again when its time comes; what was made is not undone."""
-    planned(catch_up=catch_up)
-    for job in evaluate(NIGHT + 150 * DAY + MINUTE):
-        end(job, at=NIGHT + 150 * DAY + MINUTE)
-    evaluate(NIGHT + 150 * DAY + HOUR)
-    evaluate(NIGHT - HOUR)
-    done = ScheduleRun.objects.values_list("state", flat=True)
-    assert list(done) == ["succeeded"]
-    assert not ScheduleRun.objects.filter(due_at__gte=NIGHT - HOUR).exists()
-    for night in range(170):
-        [job] = evaluate(NIGHT + night * DAY)
-        end(job, at=NIGHT + night * DAY)
-
-
-def test_a_clock_that_was_ahead_is_forgotten_when_the_schedule_is_saved(shop: Database) -> None:
-    schedule = planned()
-    [job] = evaluate(NIGHT + 30 * DAY)
-    end(job, at=NIGHT + 30 * DAY)
-    schedule.refresh_from_db()
-    schedule.name = "renamed"
-    save_schedule(schedule, NIGHT - HOUR)
-    assert not ScheduleRun.objects.filter(due_at__gt=NIGHT - HOUR).exists()
-    assert len(evaluate(NIGHT)) == 1
 
 
 def test_a_schedule_of_an_unknown_zone_can_be_paused_and_not_resumed(shop: Database) -> None:
