@@ -29,7 +29,7 @@ class Outcome:
     """What a verb found or did. ``results`` become ``{"results": [...]}``; ``lines`` are printed without ``--json``."""
 
     results: Sequence[Mapping[str, Any]] = ()
-    lines: Iterable[str] = field(default_factory=list)
+    lines: Iterable[object] = field(default_factory=list)
     exit_code: int = DONE
 
 
@@ -100,7 +100,7 @@ class VerbCommand(BaseCommand):
             self.stdout.write(dump_json({"results": list(outcome.results)}))
         else:
             for line in outcome.lines:
-                self.stdout.write(line)
+                self.stdout.write(str(line))
 
     def _fail(self, error: DbadminError, *, as_json: bool) -> None:
         if as_json:

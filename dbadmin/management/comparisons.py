@@ -26,7 +26,8 @@ def comparison_row(row: Comparison) -> dict[str, Any]:
 
 def comparison_lines(row: Comparison) -> Iterator[str]:
     """Yield what differs, the schema as a unified diff."""
-    yield f"{row.get_state_display()}: backup {row.left_id} ↔ {row.right_id or 'live'}"
+    other = row.right_id or Text("the database as it is")
+    yield str(Text("{state}: backup {left} ↔ {right}", state=row.get_state_display(), left=row.left_id, right=other))
     for table in row.result["tables"]:
         if table["state"] != "same":
             yield from _table(table)

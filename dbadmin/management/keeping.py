@@ -57,8 +57,8 @@ class KeepingVerbs:
 
     def do_pin(self, options: dict[str, Any]) -> Outcome:
         """Pin it."""
-        pins.pin(_backup(options["id"]), actor=audit.from_shell(), note=options["note"])
-        return _told(options["id"], "{backup}: pinned.")
+        backup = pins.pin(_backup(options["id"]), actor=audit.from_shell(), note=options["note"])
+        return _told(backup, Text("{backup}: pinned.", backup=backup))
 
     def add_unpin(self, parser: ArgumentParser) -> None:
         """Add which."""
@@ -66,8 +66,8 @@ class KeepingVerbs:
 
     def do_unpin(self, options: dict[str, Any]) -> Outcome:
         """Unpin it."""
-        pins.unpin(_backup(options["id"]), actor=audit.from_shell())
-        return _told(options["id"], "{backup}: not pinned any more.")
+        backup = pins.unpin(_backup(options["id"]), actor=audit.from_shell())
+        return _told(backup, Text("{backup}: not pinned any more.", backup=backup))
 
     def add_delete(self, parser: ArgumentParser) -> None:
         """Add which, why, and the name that has to be typed for the only good one."""
@@ -82,7 +82,7 @@ class KeepingVerbs:
         backup = _backup(options["id"])
         pins.delete_backup(backup, actor=audit.from_shell(), reason=options["reason"], confirmed=options["confirm"])
         expire.finish(database=backup.database, progress=for_stream(sys.stderr))
-        return _told(options["id"], "{backup}: deleted.")
+        return _told(backup, Text("{backup}: deleted.", backup=backup))
 
     def add_reconcile(self, parser: ArgumentParser) -> None:
         """Add which."""
@@ -149,11 +149,12 @@ def _judged_lines(judged: Iterable[Judged]) -> Iterator[str]:
         copy = each.copy
         count, freed = (count, freed) if each.keep else (count + 1, freed + copy.size)
         why = " ".join(str(reason) for reason in each.reasons)
+        what = Text("stays") if each.keep else Text("GOES")
         yield (
-            f"{'stays' if each.keep else 'GOES ':<6} {copy.backup_id:>6}  {clock(copy.backup.started_at)}  "
+            f"{what!s:<6} {copy.backup_id:>6}  {clock(copy.backup.started_at)}  "
             f"{copy.backup.database.slug:<20} {copy.storage.name:<16} {copy.size / 1e6:>9.1f} MB  {why}"
         )
-    yield f"{count} would be deleted, {freed / 1e6:.1f} MB."
+    yield str(Text("To be deleted: {count} copies, {size} MB.", count=count, size=f"{freed / 1e6:.1f}"))
 
 
 def _lost(databases: Iterable[Database]) -> Iterator[dict[str, Any]]:
@@ -188,7 +189,7 @@ def _backup(pk: int) -> Backup:
     return require(Backup.objects.listed(), pk, what=Text("backup"))
 
 
-def _told(pk: int, sentence: str) -> Outcome:
-    backup = _backup(pk)
+def _told(changed: Backup, sentence: Text) -> Outcome:
+    backup = _backup(changed.pk)
     row = backup_row(backup) | {"pinned_at": backup.pinned_at, "pin_note": backup.pin_note}
-    return Outcome(results=[row], lines=[sentence.format(backup=backup)])
+    return Outcome(results=[row], lines=[sentence])

@@ -101,16 +101,24 @@ def job_row(job: Job) -> dict[str, Any]:
 
 def backup_line(backup: Backup) -> str:
     """Return a backup on one line."""
+    rows = Text("rows: {count}", count=f"{backup.row_count:>12}")
     going = "".join(f"\n        {removal.sentence}" for removal in backup.removals)
     return (
         f"{backup.pk:>6}  {clock(backup.finished_at)}  {backup.database.slug:<24} {backup.scope:<6} "
-        f"{backup.shown_state.label!s:<13} {backup.size / 1_000_000:>10.1f} MB  {backup.row_count:>12} rows{going}"
+        f"{backup.shown_state.label!s:<13} {backup.size / 1_000_000:>10.1f} MB  {rows}{going}"
     )
+
+
+def job_line(job: Job, state: str = "") -> str:
+    """Return what came of a job on one line; ``state``: of what it made, where that says more than its own."""
+    told = " ".join(str(part) for part in (job.message, job.hint) if part)
+    number = Text("job {number}", number=job.pk)
+    return f"{job.database.slug}: {state or job.get_state_display()} ({number}) {told}".rstrip()
 
 
 def copy_line(row: dict[str, Any]) -> str:
     """Return a ``copy_row`` on one line."""
-    again = f"  next try {clock(row['retry_at'])}" if row["retry_at"] else ""
+    again = f"  {Text('next try {moment}', moment=clock(row['retry_at']))}" if row["retry_at"] else ""
     size = f"{row['size'] / 1_000_000:>10.1f} MB"
     return f"  {row['storage']:<24} {row['state']:<9} {size}{again}  {row['message']}".rstrip()
 

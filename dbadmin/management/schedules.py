@@ -180,8 +180,10 @@ def schedule_lines(schedules: Sequence[Schedule]) -> list[str]:
 
 def _next_of(schedule: Schedule, reason: Text | None) -> str:
     if not schedule.enabled:
-        return "paused"
-    return f"does not run: {reason}" if reason else f"next {local(schedule.next_due_at, schedule)}"
+        return str(Text("paused"))
+    if reason:
+        return str(Text("does not run: {reason}", reason=reason))
+    return str(Text("next {moment}", moment=local(schedule.next_due_at, schedule)))
 
 
 def run_row(run: ScheduleRun) -> dict[str, Any]:
@@ -202,7 +204,7 @@ def run_row(run: ScheduleRun) -> dict[str, Any]:
 
 def run_line(run: ScheduleRun) -> str:
     """Return a run on one line, in the zone of its schedule."""
-    again = f", next try {local(run.retry_at, run.schedule)}" if run.retry_at else ""
+    again = f", {Text('next try {moment}', moment=local(run.retry_at, run.schedule))}" if run.retry_at else ""
     return (
         f"{local(run.due_at, run.schedule)}  {run.schedule.name:<28} {run.database.slug:<24} "
         f"{run.get_state_display():<10} {run.reason}{again}"

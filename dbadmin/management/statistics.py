@@ -17,6 +17,8 @@ from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome
 from dbadmin.management.rows import clock
 from dbadmin.management.storages import storage_line, storage_row
 from dbadmin.models import Storage
+from dbadmin.templatetags.dbadmin import duration
+from dbadmin.text import Text
 
 STATISTICS = {
     "stats": "count, size, success, growth and cost; with --dr whether each database would survive a disaster"
@@ -60,19 +62,18 @@ def _statistics(found: Statistics, stored: list[Use]) -> Outcome:
     return Outcome(results=[result], lines=_lines(found, stored))
 
 
-def _lines(found: Statistics, stored: list[Use]) -> Iterator[str]:
+def _lines(found: Statistics, stored: list[Use]) -> Iterator[object]:
     total = found.total
-    yield f"{total.count} backups, {_size(total.size)}"
+    yield Text("Backups: {count}, {size}", count=total.count, size=_size(total.size))
     if total.oldest and total.newest:
-        yield f"oldest {clock(total.oldest)}, newest {clock(total.newest)}"
-    yield f"succeeded: {_percent(found.rate_30)} in 30 days, {_percent(found.rate_90)} in 90 days"
+        yield Text("oldest {oldest}, newest {newest}", oldest=clock(total.oldest), newest=clock(total.newest))
+    yield Text("succeeded: {month} in 30 days, {quarter} in 90 days",
+               month=_percent(found.rate_30), quarter=_percent(found.rate_90))  # fmt: skip
     for scope, part in found.by_scope.items():
-        yield f"  {scope:<8} {part.count:>7} backups {_size(part.size):>10}"
+        yield f"  {scope:<24} {_counted(part)}"
     for row in found.rows:
-        yield (
-            f"  {row.database.slug:<24} {row.total.count:>7} backups {_size(row.total.size):>10}  "
-            f"{_percent(row.rate_30)} in 30 days"
-        )
+        rate = Text("{percent} in 30 days", percent=_percent(row.rate_30))
+        yield f"  {row.database.slug:<24} {_counted(row.total)}  {rate}"
     for use in stored:
         yield f"  {storage_line(use)}"
 
@@ -114,17 +115,22 @@ def _place(place: Place) -> dict[str, Any]:
 
 
 def _ready_lines(row: Readiness) -> Iterator[str]:
-    rule = "3-2-1 reached" if row.is_321 else "3-2-1 not reached"
-    yield (
-        f"{'✓' if row.is_ready else '✗'} {row.database.slug:<24} {rule} ({row.copies} copies, {row.storages} storages, "
-        f"{row.offsite} offsite)  RPO {_span(row.rpo)} of {_span(row.rpo_target)}  "
-        f"RTO {_span(row.rto)} of {_span(row.rto_target)}"
-    )
+    rule = Text("3-2-1 reached") if row.is_321 else Text("3-2-1 not reached")
+    places = Text("(copies: {copies}, storages: {storages}, offsite: {offsite})", copies=row.copies,
+                  storages=row.storages, offsite=row.offsite)  # fmt: skip
+    lost = Text("RPO {measured} of {target}", measured=duration(row.rpo), target=duration(row.rpo_target))
+    down = Text("RTO {measured} of {target}", measured=duration(row.rto), target=duration(row.rto_target))
+    yield f"{'✓' if row.is_ready else '✗'} {row.database.slug:<24} {rule} {places}  {lost}  {down}"
     for place in row.places:
         if place.held:
-            yield f"    {place.storage}: {clock(place.held)}{'' if place.counts else ', does not count'}"
+            uncounted = "" if place.counts else f", {Text('does not count')}"
+            yield f"    {place.storage}: {clock(place.held)}{uncounted}"
     if not row.is_ready:
         yield f"    {row.missing}"
+
+
+def _counted(total: Total) -> Text:
+    return Text("backups: {count} {size}", count=f"{total.count:>7}", size=f"{_size(total.size):>10}")
 
 
 def _total(total: Total) -> dict[str, Any]:
@@ -146,7 +152,3 @@ def _size(size: int) -> str:
 
 def _seconds(span: timedelta | None) -> float | None:
     return None if span is None else round(span.total_seconds(), 1)
-
-
-def _span(span: timedelta | None) -> str:
-    return "–" if span is None else str(timedelta(seconds=round(span.total_seconds())))

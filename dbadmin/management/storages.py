@@ -118,10 +118,12 @@ def storage_row(use: Use) -> dict[str, Any]:
 def storage_line(use: Use) -> str:
     """Return a storage as one line."""
     storage = use.storage
-    possible = ((" default", storage.is_default), (" offsite", storage.is_offsite), (" locked", storage.is_locked))
-    marks = "".join(mark for mark, is_set in possible if is_set)
+    default, offsite, locked = Text("default"), Text("offsite"), Text("locked")
+    possible = ((default, storage.is_default), (offsite, storage.is_offsite), (locked, storage.is_locked))
+    marks = "".join(f" {mark}" for mark, is_set in possible if is_set)
     size = filesizeformat(use.used).replace("\xa0", " ")
-    line = f"{storage.name:<24} {storage.kind:<7} {use.archives:>7} archives {size:>10}{marks}  {use.forecast.words}"
+    held = Text("archives: {count} {size}", count=f"{use.archives:>7}", size=f"{size:>10}")
+    line = f"{storage.name:<24} {storage.kind:<7} {held}{marks}  {use.forecast.words}"
     return f"{line}  {storage.problem}" if storage.problem else line
 
 
@@ -184,7 +186,10 @@ def _require_again(kind: Kind, settings: Mapping[str, Any], given: Mapping[str, 
 
 def locked_line(storage: Storage) -> str:
     """Say what to do about secrets that cannot be read."""
-    return (
-        f"{storage}: the stored secrets cannot be read with the present encryption key. "
-        f"Give them again: storages edit “{storage}” --secret-env NAME=VARIABLE"
+    return str(
+        Text(
+            "{storage}: the stored secrets cannot be read with the present encryption key. Give them again: {command}",
+            storage=storage,
+            command=f"storages edit “{storage}” --secret-env NAME=VARIABLE",
+        )
     )

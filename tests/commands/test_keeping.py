@@ -44,7 +44,7 @@ def test_a_dry_run_tells_of_every_copy_why_and_deletes_nothing(backups: list[Bac
     assert not Job.objects.exists()
     output = StringIO()
     call_command("backup", "expire", "--dry-run", "--database", "shop", stdout=output)
-    assert output.getvalue().splitlines()[-1] == "2 would be deleted, 0.0 MB."
+    assert output.getvalue().splitlines()[-1] == "To be deleted: 2 copies, 0.0 MB."
 
 
 def test_a_dry_run_tells_of_what_is_released_already(backups: list[Backup], storage: Storage) -> None:

@@ -63,7 +63,7 @@ def test_history_names_every_revision(database: Database, capsys: pytest.Capture
 def test_pending_is_one(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     (Path(database.project_folder) / "migrations/versions/c3.py").write_text('revision="c3"\ndown_revision="b2"\n')
     code, out = migrations(capsys, "status", "--database", "app")
-    assert (code, out) == (1, "app  alembic: pending. head b2, 2 applied, 1 pending.\n")
+    assert (code, out) == (1, "app  alembic: pending. head b2, applied: 2, pending: 1.\n")
 
 
 def test_a_missing_file_is_two(database: Database, capsys: pytest.CaptureFixture[str]) -> None:

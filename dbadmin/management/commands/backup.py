@@ -23,7 +23,16 @@ from dbadmin.management.keeping import KEEPING, KeepingVerbs
 from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.mirroring import MIRRORING, MirroringVerbs
 from dbadmin.management.progress import for_stream
-from dbadmin.management.rows import backup_line, backup_row, copy_line, copy_row, find_storage, job_row, require
+from dbadmin.management.rows import (
+    backup_line,
+    backup_row,
+    copy_line,
+    copy_row,
+    find_storage,
+    job_line,
+    job_row,
+    require,
+)
 from dbadmin.management.statistics import STATISTICS, StatisticsVerbs
 from dbadmin.management.values import whole
 from dbadmin.models import Backup, Comparison, Copy, Database, Job, Storage
@@ -77,7 +86,7 @@ class Command(KeepingVerbs, StatisticsVerbs, MirroringVerbs, VerbCommand):
         bad = [job for job in jobs if not job.is_active and job.state != JobState.SUCCEEDED]
         return Outcome(
             results=[*map(_result, jobs), *done.rows(JobKind.BACKUP)],
-            lines=[*map(_line, jobs), *done.lines()],
+            lines=[*map(job_line, jobs), *done.lines()],
             exit_code=done.exit_code or (CRITICAL if bad else WARNING if _is_partial(jobs) else DONE),
         )
 
@@ -125,7 +134,8 @@ class Command(KeepingVerbs, StatisticsVerbs, MirroringVerbs, VerbCommand):
         copy = _copy(backup, find_storage(options["storage"])) if options["storage"] else None
         with offered(identities(options)):
             verify_backup(backup, for_stream(sys.stderr), copy=copy)
-        return Outcome(results=[backup_row(backup)], lines=[f"{backup}: every byte is as it was stored."])
+        told = Text("{backup}: every byte is as it was stored.", backup=backup)
+        return Outcome(results=[backup_row(backup)], lines=[told])
 
     def add_copy(self, parser: ArgumentParser) -> None:
         """Add which, and where to."""
@@ -144,7 +154,7 @@ class Command(KeepingVerbs, StatisticsVerbs, MirroringVerbs, VerbCommand):
         copies = [copy_row(copy) for copy in backup.copies.select_related("storage")]
         return Outcome(
             results=[job_row(job) | {"backup": backup_row(backup) | {"copies": copies}}],
-            lines=[_line(job), *map(copy_line, copies)],
+            lines=[job_line(job), *map(copy_line, copies)],
             exit_code=CRITICAL if backup.missing_copies else DONE,
         )
 
@@ -170,7 +180,7 @@ class Command(KeepingVerbs, StatisticsVerbs, MirroringVerbs, VerbCommand):
         row = Comparison.objects.select_related("left", "right").filter(job=job).first()
         return Outcome(
             results=[job_row(job) | {"comparison": comparison_row(row) if row else None}],
-            lines=comparison_lines(row) if row else [_line(job)],
+            lines=comparison_lines(row) if row else [job_line(job)],
             exit_code=COMPARED[ComparisonState(row.state)] if row else CRITICAL,
         )
 
@@ -208,8 +218,3 @@ def _is_partial(jobs: list[Job]) -> bool:
 def _result(job: Job) -> dict[str, Any]:
     backup = Backup.objects.listed().filter(job=job).first()
     return job_row(job) | {"backup": backup_row(backup) if backup else None}
-
-
-def _line(job: Job) -> str:
-    told = " ".join(str(part) for part in (job.message, job.hint) if part)
-    return f"{job.database.slug}: {job.get_state_display()} (job {job.pk}) {told}".rstrip()

@@ -93,7 +93,9 @@ class Command(VerbCommand):
             action = "database.return" if returned else "database.add"
             audit.record(audit.from_shell(), action, database, engine=chosen.engine)
         remarks = [str(remark) for remark in (*chosen.remarks, *([said(database)] if returned else []))]
-        lines = [*remarks, f"{database.slug}: registered, {address}", f"Next: databases test {database.slug}"]
+        registered = Text("{database}: registered, {address}", database=database.slug, address=address)
+        following = Text("Next: {command}", command=f"databases test {database.slug}")
+        lines = [*remarks, registered, following]
         return Outcome(results=[_row(database) | {"remarks": remarks}], lines=lines)
 
     def add_test(self, parser: ArgumentParser) -> None:
@@ -182,7 +184,7 @@ def _password(options: Mapping[str, Any], chosen: Chosen) -> str:
         return _variable(options["password_env"])
     if chosen.password or chosen.engine != "postgresql" or options["no_input"] or not sys.stdin.isatty():
         return chosen.password
-    return getpass.getpass("Password (empty for none): ")
+    return getpass.getpass(str(Text("Password (empty for none): ")))
 
 
 def _saved(options: Mapping[str, Any], chosen: Chosen, password: str) -> tuple[Database, bool]:
@@ -270,7 +272,7 @@ def _row(database: Database) -> dict[str, Any]:
 def _line(database: Database) -> str:
     where = "environment" if database.source == Source.ENVIRONMENT else _shown(database.settings)
     line = f"{database.slug:<24} {database.engine:<11} {database.environment:<12} {database.application}: {where}"
-    return f"{line} (its password cannot be read)" if database.is_locked else line
+    return f"{line} ({Text('its password cannot be read')})" if database.is_locked else line
 
 
 def _shown(settings: Mapping[str, Any]) -> str:
@@ -292,12 +294,13 @@ def _tested(info: ServerInfo) -> Iterator[str]:
         yield f"{'✓' if stage.ok else '✗'} {stage.name!s:<20} {stage.milliseconds:>8.1f} ms"
         yield from (f"  {part}" for part in (stage.message, stage.hint) if part)
     if info.failed is None:
-        yield f"Reached: {info.version} {_shown(info.details)}".rstrip()
+        yield str(Text("Reached: {server}", server=f"{info.version} {_shown(info.details)}".rstrip()))
 
 
 def _explained_fields(database: Database) -> Outcome:
     password = MASK if database.encrypted_password else ""
-    remarks = ["The stored password cannot be read with the present encryption key."] if database.is_locked else []
+    locked = Text("The stored password cannot be read with the present encryption key.")
+    remarks = [str(locked)] if database.is_locked else []
     result = {
         "database": database.slug,
         "source": database.source,
@@ -306,7 +309,7 @@ def _explained_fields(database: Database) -> Outcome:
         "password": password,
         "remarks": remarks,
     }
-    lines = [f"✓ stored fields  {_shown(database.settings)}" + (f" password={password}" if password else "")]
+    lines = [f"✓ {Text('stored fields')}  {_shown(database.settings)}" + (f" password={password}" if password else "")]
     return Outcome(results=[result], lines=[*lines, *(f"  {remark}" for remark in remarks)])
 
 

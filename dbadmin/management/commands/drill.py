@@ -17,7 +17,7 @@ from dbadmin.jobs.foreground import work_on
 from dbadmin.management.command import CRITICAL, DONE, Outcome, VerbCommand, find_database
 from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
-from dbadmin.management.rows import job_row, require
+from dbadmin.management.rows import job_line, job_row, require
 from dbadmin.management.values import finite, whole
 from dbadmin.models import Assertion, Backup, Drill, Job
 from dbadmin.text import Text
@@ -143,7 +143,7 @@ class Command(VerbCommand):
         row = _assertion_row(assertion)
         audit.record(audit.from_shell(), "assertion.remove", assertion, database=assertion.database.slug)
         assertion.delete()
-        return Outcome(results=[row], lines=[f"{assertion.name}: removed."])
+        return Outcome(results=[row], lines=[Text("{name}: removed.", name=assertion.name)])
 
 
 def drill_row(row: Drill) -> dict[str, Any]:
@@ -193,10 +193,7 @@ def _line(row: Drill) -> str:
 
 
 def _lines(job: Job, row: Drill | None) -> list[str]:
-    told = " ".join(str(part) for part in (job.message, job.hint) if part)
-    lines = [
-        f"{job.database.slug}: {row.get_state_display() if row else job.get_state_display()} (job {job.pk}) {told}"
-    ]
+    lines = [job_line(job, row.get_state_display() if row else "")]
     if row is not None:
         lines += [f"  {each['verdict']}: {Text.from_json(each['name'])}: {Text.from_json(each['message'])}"
                   for each in row.checks]  # fmt: skip

@@ -43,8 +43,9 @@ class Command(VerbCommand):
         """Ask it to stop."""
         job = require(Job.objects.select_related("database"), options["id"], what=Text("job"))
         job = cancel(job, actor=audit.from_shell(), reason=options["reason"])
-        told = "cancelled" if job.state == JobState.CANCELLED else "asked to stop"
-        return Outcome(results=[job_row(job)], lines=[f"{job}: {told}"])
+        is_over = job.state == JobState.CANCELLED
+        told = Text("{job}: cancelled", job=job) if is_over else Text("{job}: asked to stop", job=job)
+        return Outcome(results=[job_row(job)], lines=[told])
 
 
 def _line(job: Job) -> str:

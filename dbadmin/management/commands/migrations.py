@@ -14,6 +14,7 @@ from dbadmin.management.command import CRITICAL, DONE, UNKNOWN, WARNING, Outcome
 from dbadmin.management.rows import clock
 from dbadmin.migration_history.read import read_history
 from dbadmin.models import AppliedMigration, Database, MigrationStatus
+from dbadmin.text import Text
 
 UNREADABLE, PROBLEM = "unknown", "problem"
 # The state of a tool is the worst of its migrations'; what nobody can see weighs more than a warning.
@@ -119,18 +120,20 @@ def _revisions(status: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _line(status: Mapping[str, Any]) -> str:
     pending = "–" if status["pending"] is None else status["pending"]
-    return (
-        f"{status['database']}  {status['tool'] or '–'}: {status['state']}. head {status['head'] or '–'}, "
-        f"{status['applied']} applied, {pending} pending. {status['problem']}".rstrip()
-    )
+    counts = Text("head {head}, applied: {applied}, pending: {pending}.", head=status["head"] or "–",
+                  applied=status["applied"], pending=pending)  # fmt: skip
+    return f"{status['database']}  {status['tool'] or '–'}: {status['state']}. {counts} {status['problem']}".rstrip()
 
 
 def _revision_line(row: Mapping[str, Any]) -> str:
     if "revision" not in row:
         return _line(row)
-    gone = f" (gone since {clock(row['disappeared_at'])})" if row["disappeared_at"] else ""
-    when = f"at {clock(row['applied_at'])}" if row["applied_at"] else f"seen {clock(row['first_seen_at'])}"
-    return (
-        f"{row['database']}  {row['tool']} {row['revision']}: {row['state']}{gone}, {when} UTC. "
-        f"{row['description']}".rstrip()
-    )
+    moments = [
+        Text("applied {moment}", moment=clock(row["applied_at"]))
+        if row["applied_at"]
+        else Text("first seen {moment}", moment=clock(row["first_seen_at"]))
+    ]
+    if row["disappeared_at"]:
+        moments.append(Text("gone since {moment}", moment=clock(row["disappeared_at"])))
+    when = ", ".join(map(str, moments))
+    return f"{row['database']}  {row['tool']} {row['revision']}: {row['state']}, {when}. {row['description']}".rstrip()

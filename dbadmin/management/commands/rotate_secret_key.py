@@ -11,6 +11,7 @@ from dbadmin.management.catalogue_backup import catalogue, queue_backup
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand
 from dbadmin.management.secret_key import Rotation, rotate
 from dbadmin.models import Database, Job
+from dbadmin.text import Text
 
 
 class Command(VerbCommand):
@@ -44,33 +45,37 @@ class Command(VerbCommand):
         return Outcome(results=[result], lines=[*_lines(done), *_catalogue_lines(own, job)], exit_code=code)
 
 
-def _lines(done: Rotation) -> Iterator[str]:
+def _lines(done: Rotation) -> Iterator[object]:
     for label, count in done.changed.items():
-        yield f"{label}: {count} encrypted with the new key"
+        yield Text("{what}: {count} encrypted with the new key", what=label, count=count)
     for each in done.unreadable:
-        yield f"{each.model} #{each.id} “{each.name}”, {each.field}: no key opens it; enter it again"
+        yield Text("{what}, {field}: no key opens it; enter it again",
+                   what=f"{each.model} #{each.id} “{each.name}”", field=each.field)  # fmt: skip
     if done.unreadable and not done.finished:
-        yield "Not done: the former key stays beside the new one. What can be read has the new key already."
-        yield "Enter what is named again, or put the key it was stored with behind the others, and call this again."
-        yield "To give these secrets up and forget the former key: --leave-unreadable"
+        yield Text("Not done: the former key stays beside the new one. What can be read has the new key already.")
+        yield Text("Enter what is named again, or put the key it was stored with behind the others, "
+                   "and call this again.")  # fmt: skip
+        yield Text("To give these secrets up and forget the former key: {option}", option="--leave-unreadable")
     elif not done.finished:
-        yield "Nothing was changed yet. Set this for every process of dbadmin, restart them, and call this again:"
+        yield Text("Nothing was changed yet. Set this for every process of dbadmin, restart them, "
+                   "and call this again:")  # fmt: skip
         yield f"DBADMIN_ENCRYPTION_KEY={','.join(done.to_set)}"
     elif done.to_set:
-        yield "All secrets have the new key. Set it alone for every process of dbadmin, and restart them:"
+        yield Text("All secrets have the new key. Set it alone for every process of dbadmin, and restart them:")
         yield f"DBADMIN_ENCRYPTION_KEY={','.join(done.to_set)}"
     else:
-        yield "All secrets have the new key; the former one is forgotten. Make a new Recovery Kit."
+        yield Text("All secrets have the new key; the former one is forgotten. Make a new Recovery Kit.")
 
 
-def _catalogue_lines(own: Database | None, job: Job | None) -> Iterator[str]:
+def _catalogue_lines(own: Database | None, job: Job | None) -> Iterator[object]:
     """Say what the former key is needed for still: the stored secrets in backups of the catalogue made before."""
     if own is None:
         return
     if job:
-        yield f"A backup of the catalogue is queued (job {job.pk}); a worker or the next tick makes it."
+        yield Text("A backup of the catalogue is queued (job {number}); a worker or the next tick makes it.",
+                   number=job.pk)  # fmt: skip
     else:
-        yield "No backup of the catalogue could be queued. Once nothing else works on it, make one:"
+        yield Text("No backup of the catalogue could be queued. Once nothing else works on it, make one:")
         yield f"manage.py backup run {own.slug}"
-    yield "Until it is stored keep the old Recovery Kit, too:"
-    yield "the former key in it opens the passwords of a catalogue that was backed up before."
+    yield Text("Until it is stored keep the old Recovery Kit, too:")
+    yield Text("the former key in it opens the passwords of a catalogue that was backed up before.")

@@ -42,7 +42,8 @@ class Command(VerbCommand):
         address = f"{options['bind']}:{options['port']}"
         self._look_at_key()
         children = dashboard_children(address, long_workers=settings.WORKERS)
-        Supervisor(children).run(started=lambda: self.stderr.write(f"http://{address}/ – Ctrl-C stops everything."))
+        said = f"http://{address}/ – {Text('Ctrl-C stops everything.')}"
+        Supervisor(children).run(started=lambda: self.stderr.write(said))
         return Outcome()
 
     def _look_at_key(self) -> None:
@@ -50,7 +51,7 @@ class Command(VerbCommand):
         try:
             KeyProof.require()
         except ValidationFailed as error:
-            self.stderr.write(f"warning: {error}")
+            self.stderr.write(str(Text("Warning: {sentence}", sentence=error)))
         connections.close_all()
 
     def _check(self) -> None:

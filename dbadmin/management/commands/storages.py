@@ -110,7 +110,7 @@ class Command(AdoptingVerbs, VerbCommand):
         """Make it the default."""
         storage = find_storage(options["name"])
         storage_changes.make_default(storage, actor=audit.from_shell())
-        return _outcome(storage, f"{storage}: backups that name no storage go here now.")
+        return _outcome(storage, Text("{storage}: backups that name no storage go here now.", storage=storage))
 
     def add_remove(self, parser: ArgumentParser) -> None:
         """Add which, and why."""
@@ -122,7 +122,7 @@ class Command(AdoptingVerbs, VerbCommand):
         storage = find_storage(options["name"])
         storage_changes.remove(storage, actor=audit.from_shell(), reason=options["reason"])
         storage.refresh_from_db()
-        return _outcome(storage, f"{storage}: off the dashboard. Its archives are kept.")
+        return _outcome(storage, Text("{storage}: off the dashboard. Its archives are kept.", storage=storage))
 
     def _save(self, storage: Storage, options: dict[str, Any], *, action: str) -> Outcome:
         self._describe(storage, options)
@@ -130,11 +130,13 @@ class Command(AdoptingVerbs, VerbCommand):
             released = _released(storage, options)
             changed = _changed(storage, options)
             audit.record(audit.from_shell(), action, storage, kind=storage.kind, changed=changed)
-        said = [f"{storage}: saved."] + ([] if changed == ["nothing"] else [f"Next: storages test “{storage}”"])
+        said: list[object] = [Text("{storage}: saved.", storage=storage)]
+        if changed != ["nothing"]:
+            said.append(Text("Next: {command}", command=f"storages test “{storage}”"))
         said += [locked_line(storage)] if storage.is_locked else []
         said += told(released)
         if storage.is_default and action == "storage.add":
-            said.append("It is the first one: backups that name no storage go here.")
+            said.append(Text("It is the first one: backups that name no storage go here."))
         return _outcome(storage, *said, let_go=released)
 
     def _describe(self, storage: Storage, options: dict[str, Any]) -> None:
@@ -227,5 +229,5 @@ def _uses(*storages: Storage) -> list[Use]:
     return uses(storages, since=timezone.localdate() - LOOK_BACK)
 
 
-def _outcome(storage: Storage, *lines: str, **details: Any) -> Outcome:
+def _outcome(storage: Storage, *lines: object, **details: Any) -> Outcome:
     return Outcome(results=[storage_row(use) | details for use in _uses(storage)], lines=lines)

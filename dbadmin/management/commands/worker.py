@@ -64,7 +64,8 @@ class Command(VerbCommand):
             site=options["site"],
             also_general=options["also_general"],
         )
-        Supervisor(children).run(started=lambda: self.stderr.write("Workers are running – Ctrl-C stops them."))
+        said = str(Text("Workers are running – Ctrl-C stops them."))
+        Supervisor(children).run(started=lambda: self.stderr.write(said))
         return Outcome()
 
     def _look_at(self, site: str) -> None:
@@ -110,7 +111,7 @@ def _line(worker: workers.Seen) -> str:
     process = worker.process
     state = "alive" if worker.is_alive else "ended" if process.stopped_at else "silent"
     job = f"#{worker.job.pk} {worker.job}" if worker.job else "–"
-    other = "" if worker.is_of_our_version else "  (other version)"
+    other = "" if worker.is_of_our_version else f"  {Text('(other version)')}"
     queues = ",".join(process.queues)
     return f"{state:<6}  {worker.machine:<24} {process.process_id:>8}  {process.version}{other}  {queues:<20} {job}"
 
