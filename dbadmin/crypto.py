@@ -39,7 +39,11 @@ def decrypt(token: str) -> str:
 
 def opens(token: str) -> bool:
     """Whether a key that is here opens a stored token; there is nothing to open in an empty one."""
-    return not token or renewed(token) is not None
+    try:
+        decrypt(token)
+    except ValidationFailed:
+        return False
+    return True
 
 
 def keys() -> list[str]:
@@ -127,6 +131,7 @@ def renewed(token: str) -> str | None:
 
 
 def _all() -> MultiFernet:
-    if not keys():
+    found = keys()
+    if not found:
         raise InvalidToken
-    return MultiFernet([Fernet(key) for key in keys()])
+    return MultiFernet([Fernet(key) for key in found])
