@@ -23,6 +23,11 @@ def choose(argv: Sequence[str]) -> None:
             os.environ["DBADMIN_HOME"] = str(Path(folder).expanduser().absolute())
 
 
+def brings_key(argv: Sequence[str]) -> bool:
+    """Say whether these arguments bring a catalogue back: a key that was made for an empty one would open nothing."""
+    return list(argv[1:2]) == ["recover"]
+
+
 @contextmanager
 def usable(home: Path) -> Iterator[None]:
     """Turn what the operating system says about the home folder into ``Unusable``."""

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from django.utils.translation import gettext_lazy as _
 
 from project.catalogue import catalogue, is_kept
-from project.home import for_cron, secret, usable
+from project.home import brings_key, for_cron, secret, usable
 from project.queues import redis_url, rq_queues, site, tasks
 from project.variables import encryption_key, flag, log_level, number, one_of, time_zone
 
@@ -100,8 +100,8 @@ if ENCRYPTION_KEY := env.str("DBADMIN_ENCRYPTION_KEY", default=""):
     ENCRYPTION_KEY_FILE = None
 else:
     ENCRYPTION_KEY_FILE = HOME / "encryption_key"
-    # A catalogue that is there has secrets of a key that is not: a new one would open none of them.
-    if ENCRYPTION_KEY_FILE.exists() or not is_kept(DATABASES["default"]):
+    # A catalogue that is there, or comes back, has secrets of a key that is not: a new one would open none of them.
+    if ENCRYPTION_KEY_FILE.exists() or not (is_kept(DATABASES["default"]) or brings_key(sys.argv)):
         ENCRYPTION_KEY = secret(HOME, "encryption_key", lambda: Fernet.generate_key().decode())
         encryption_key(ENCRYPTION_KEY, source=str(ENCRYPTION_KEY_FILE))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -223,5 +223,5 @@ def _refused(error: pyrage.DecryptError, identities: Sequence[str]) -> StorageEr
 def _altered(reason: str) -> CorruptArchive:
     return CorruptArchive(
         Text("The encrypted archive was altered or is incomplete: {reason}.", reason=reason),
-        Text("Nothing was restored. Choose another backup, and check the disk this one is kept on."),
+        Text("Choose another backup, and check the disk this one is kept on. Nothing was changed."),
     )

@@ -102,7 +102,7 @@ def _copy(source: IO[bytes] | None, target: Path | None) -> str:
 def _corrupt(what: Text) -> CorruptArchive:
     return CorruptArchive(
         Text("The archive does not match its manifest. {what}", what=what),
-        Text("Nothing was restored. Choose another backup, and check the disk this one is kept on."),
+        Text("Choose another backup, and check the disk this one is kept on. Nothing was changed."),
     )
 
 

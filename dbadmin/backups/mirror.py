@@ -79,7 +79,7 @@ def mirror(
     rsync; ``StorageError`` with what it said otherwise.
     """
     folder = _folder(storage)
-    _require_place(target)
+    require_place(target)
     missing = _missing(storage, folder)
     if delete and missing:
         raise _incomplete(missing)
@@ -108,7 +108,8 @@ def mirror(
     )
 
 
-def _require_place(target: str) -> None:
+def require_place(target: str) -> None:
+    """Raise ``ValidationFailed`` for what is no address of rsync: a folder here, or user@host:/folder."""
     if not TARGET.match(target):
         raise ValidationFailed(
             Text("“{target}” is no place for a mirror.", target=target),
@@ -218,7 +219,8 @@ class _Run:
         try:
             return Command(argv=self._argv(*options)).read(progress=self.progress).splitlines()
         except CommandFailed as failed:
-            reason = failed.output[-1] if failed.output else failed.message
+            said = [line for line in failed.output if not line.startswith("rsync")] or failed.output
+            reason = said[-1] if said else failed.message
             raise StorageError(
                 Text("The copy was not finished: {reason}", reason=reason),
                 Text("Look whether the other host answers, knows our SSH key and has space; what arrived stays there."),

@@ -50,6 +50,7 @@ class Recovered:
     manifest: Manifest
     storage: Storage
     adopted: list[Backup] = field(default_factory=list)
+    known: list[Backup] = field(default_factory=list)
     unknown: list[tuple[str, DbadminError]] = field(default_factory=list)
     locked: list[str] = field(default_factory=list)
     stopped: DbadminError | None = None
@@ -67,11 +68,10 @@ def recover(
     installation is empty then as before. What fails once the catalogue is back is in ``stopped``.
     """
     require_empty()
-    if accept_key:
-        make_key()
     with offered(identities):
         backend = EncryptedStorage(address.storage())
         key, manifest = _brought_back(backend, progress, accept_key=accept_key)
+        make_key()  # of a catalogue without secrets, or whose key is lost
         progress.phase(Text("Bringing the catalogue up to date"))
         call_command("migrate", interactive=False, verbosity=0)
         _end_what_ran()
@@ -106,10 +106,14 @@ def _is_away(storage: Storage) -> bool:
 
 
 def _adopt_newer(found: Recovered, progress: Progress) -> None:
+    before = set(Backup.objects.values_list("pk", flat=True))
     try:
-        found.adopted, found.unknown = adopt.adopt_all(found.storage, actor=audit.from_shell(), progress=progress)
+        taken, found.unknown = adopt.adopt_all(found.storage, actor=audit.from_shell(), progress=progress)
     except DbadminError as error:
         found.stopped = error
+        return
+    found.adopted = [backup for backup in taken if backup.pk not in before]
+    found.known = [backup for backup in taken if backup.pk in before]
 
 
 def _brought_back(backend: EncryptedStorage, progress: Progress, *, accept_key: bool) -> tuple[str, Manifest]:

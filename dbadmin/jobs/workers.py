@@ -9,6 +9,7 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from dbadmin.choices import JobState
 from dbadmin.jobs.bell import LONG, SHORT, queue_of, queues_of
+from dbadmin.jobs.lease import Worker
 from dbadmin.jobs.presence import STALE_AFTER
 from dbadmin.jobs.version import VERSION
 from dbadmin.models import Database, Job, WorkerProcess
@@ -100,8 +101,10 @@ def gather(now: datetime) -> Fleet:
 
 
 def is_alive(process: WorkerProcess, now: datetime) -> bool:
-    """Say whether the worker has not ended and was heard of within a minute."""
-    return process.stopped_at is None and now - process.heartbeat_at < STALE_AFTER
+    """Say whether the worker has not ended, was heard of within a minute, and on this machine is there still."""
+    if process.stopped_at is not None or now - process.heartbeat_at >= STALE_AFTER:
+        return False
+    return not Worker(name=process.name, host=process.host).is_gone
 
 
 def gaps(now: datetime) -> list[Gap]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from dbadmin.archives.age import KEY_FILE_BYTES, read_key_file
 from dbadmin.exceptions import UsageError
+from dbadmin.management.values import wrong_usage
 from dbadmin.text import Text
 
 
@@ -37,7 +38,8 @@ def identities(options: dict[str, Any]) -> tuple[str, ...]:
         raise UsageError(
             Text("The key file {path} cannot be read: {reason}.", path=str(path), reason=error.strerror or "")
         ) from error
-    found = read_key_file(content)
+    with wrong_usage():
+        found = read_key_file(content)
     if rights.st_mode & 0o077:
         sys.stderr.write(f"{_warning(path, is_own=rights.st_uid == os.geteuid())}\n")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from dbadmin import audit
-from dbadmin.backups.mirror import Mirrored, mirror
+from dbadmin.backups.mirror import Mirrored, mirror, require_place
 from dbadmin.exceptions import UsageError
 from dbadmin.management.command import CRITICAL, DONE, Outcome
 from dbadmin.management.progress import for_stream
 from dbadmin.management.rows import find_storage
+from dbadmin.management.values import wrong_usage
 from dbadmin.models import Storage
 from dbadmin.text import Text
 
@@ -36,6 +38,10 @@ class MirroringVerbs:
         target = options["to"] or storage.mirror_target
         if not target:
             raise UsageError(Text("Say where to with --to; it is remembered."))
+        if (config := options["ssh_config"]) and not os.access(config, os.R_OK):
+            raise UsageError(Text("The file {path} cannot be read.", path=str(config)))
+        with wrong_usage():
+            require_place(target)
         done = mirror(
             storage,
             target,

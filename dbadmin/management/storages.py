@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -190,6 +191,6 @@ def locked_line(storage: Storage) -> str:
         Text(
             "{storage}: the stored secrets cannot be read with the present encryption key. Give them again: {command}",
             storage=storage,
-            command=f"storages edit “{storage}” --secret-env NAME=VARIABLE",
+            command=f"manage.py storages edit {shlex.quote(storage.name)} --secret-env NAME=VARIABLE",
         )
     )

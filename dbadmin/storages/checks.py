@@ -76,8 +76,10 @@ def _prefix(value: str, settings: Mapping[str, Any]) -> Text | None:
 
 
 def _absolute(value: str, settings: Mapping[str, Any]) -> Text | None:
-    if not PurePath(value).is_absolute() or ".." in PurePath(value).parts or "\0" in value:
+    if not PurePath(value).is_absolute() or "\0" in value:
         return Text("“{value}” is no absolute path.", value=value)
+    if ".." in PurePath(value).parts:
+        return Text("“{value}” leads back up; write the path without “..”.", value=value)
     return None
 
 

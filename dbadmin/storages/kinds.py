@@ -303,7 +303,8 @@ def require_valid(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, 
     described = find_kind(kind)
     for name, problem in problems(kind, settings, secrets).items():
         setting = described.setting(name)
-        raise ValidationFailed(Text("{label}: {problem}", label=setting.label if setting else name, problem=problem))
+        label = Text("{label} ({name})", label=setting.label, name=name) if setting else name
+        raise ValidationFailed(Text("{label}: {problem}", label=label, problem=problem))
 
 
 def _problem(setting: Setting, value: Any) -> Text | None:

@@ -115,8 +115,12 @@ def test_without_the_former_key_it_is_said_what_has_to_be_entered_again(tmp_path
 def test_a_catalogue_whose_key_is_not_here_gets_no_new_one(tmp_path: Path) -> None:
     away, key = lost(tmp_path)
     home, question = tmp_path / "new", "Database.objects.get(slug='shop').password"
+    code, said = recovered(home, away)
+    assert (code, "another encryption key" in said["error"]["message"]) == (5, True)
+    assert not (home / "encryption_key").exists()
     found = run(home, "manage.py", "recover", "--storage", str(away), DBADMIN_ENCRYPTION_KEY=key)
     assert "which dbadmin keeps nowhere" in found.stdout
+    assert "holds another key" not in found.stdout
     added = run(
         home, "manage.py", "storages", "add", "Bucket", "--kind", "s3", "--set", "bucket=b", "--set", "access_key_id=k",
         "--secret-env", "secret_access_key=SECRET", SECRET="s",
@@ -201,6 +205,28 @@ def test_the_key_file_alone_is_enough_where_the_former_encryption_key_is_lost(tm
     code, said = recovered(tmp_path / "new", away, "--key-file", str(tmp_path / "key.txt"), "--accept-key")
     (result,) = said["results"]
     assert (code, result["not_adopted"], sorted(result["locked"])) == (1, [], ["Shop", "kit"])
+
+
+def test_a_key_that_lay_there_before_is_told(tmp_path: Path) -> None:
+    away, key = lost(tmp_path)
+    home = tmp_path / "new"
+    home.mkdir()
+    (home / "encryption_key").write_text(Fernet.generate_key().decode())
+    found = run(home, "manage.py", "recover", "--storage", str(away), DBADMIN_ENCRYPTION_KEY=key)
+    assert (found.returncode, "holds another key" in found.stdout) == (0, True), found.stdout
+
+
+def test_what_the_catalogue_knew_is_not_counted_as_new(tmp_path: Path) -> None:
+    away, key = lost(tmp_path)
+    code, said = recovered(tmp_path / "new", shutil.copytree(away, tmp_path / "moved"), DBADMIN_ENCRYPTION_KEY=key)
+    (result,) = said["results"]
+    assert (code, [each.partition("/")[0] for each in result["known"]]) == (0, ["shop"])
+    assert sorted(each.partition("/")[0] for each in result["adopted"]) == ["dbadmin-catalogue", "shop"]
+
+
+def test_an_address_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
+    code, said = recovered(tmp_path / "new", Path("ftp://nowhere"))
+    assert (code, said["error"]["message"]) == (4, "That is no address of a storage.")
 
 
 def test_a_catalogue_in_postgresql_is_back_once_the_encryption_key_is_the_right_one(

@@ -55,7 +55,7 @@ def test_one_is_shown(locked: Storage) -> None:
     code, said = run("storages", "show", "Cloud")
     assert code == 0
     assert "is_locked: True" in said
-    assert "storages edit “Cloud” --secret-env" in said
+    assert "manage.py storages edit Cloud --secret-env" in said
 
 
 def test_what_is_given_again_takes_the_place_of_all(locked: Storage) -> None:

@@ -94,7 +94,7 @@ class Command(VerbCommand):
             audit.record(audit.from_shell(), action, database, engine=chosen.engine)
         remarks = [str(remark) for remark in (*chosen.remarks, *([said(database)] if returned else []))]
         registered = Text("{database}: registered, {address}", database=database.slug, address=address)
-        following = Text("Next: {command}", command=f"databases test {database.slug}")
+        following = Text("Next: {command}", command=f"manage.py databases test {database.slug}")
         lines = [*remarks, registered, following]
         return Outcome(results=[_row(database) | {"remarks": remarks}], lines=lines)
 

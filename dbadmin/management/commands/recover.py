@@ -11,9 +11,11 @@ from typing import Any
 from django.conf import settings
 
 from dbadmin.backups.recover import Recovered, recover
+from dbadmin.crypto import keys, split_keys
 from dbadmin.management.command import DONE, UNKNOWN, WARNING, Outcome, VerbCommand
 from dbadmin.management.key_files import add_key_file, identities
 from dbadmin.management.progress import for_stream
+from dbadmin.management.values import wrong_usage
 from dbadmin.models import Storage
 from dbadmin.storages.addresses import EXAMPLES, read_uri
 from dbadmin.text import Text
@@ -40,8 +42,10 @@ class Command(VerbCommand):
 
     def do(self, options: dict[str, Any]) -> Outcome:
         """Recover here; exit code 1 when something is lacking, 3 when nothing newer was seen."""
+        with wrong_usage():
+            address = read_uri(options["storage"])
         found = recover(
-            read_uri(options["storage"]),
+            address,
             identities=identities(options),
             accept_key=options["accept_key"],
             progress=for_stream(sys.stderr),
@@ -51,6 +55,7 @@ class Command(VerbCommand):
             "taken_at": found.manifest.started_at,
             "storage": found.storage.name,
             "adopted": [backup.key for backup in found.adopted],
+            "known": [backup.key for backup in found.known],
             "not_adopted": [{"key": key, "reason": str(error)} for key, error in found.unknown],
             "stopped": str(found.stopped) if found.stopped else None,
             "locked": found.locked,
@@ -75,13 +80,21 @@ def _lines(found: Recovered) -> list[str]:
         ]  # fmt: skip
     lines += [line for storage in found.away for line in _away(storage)]
     if settings.ENCRYPTION_KEY_FILE is None:
-        lines += [
-            Text("The encryption key is that of DBADMIN_ENCRYPTION_KEY, which dbadmin keeps nowhere."),
-            Text("Set it for every process of dbadmin from now on, or write it into {path}.",
-                 path=Path(settings.HOME) / "encryption_key"),
-        ]  # fmt: skip
+        lines += _unkept(Path(settings.HOME) / "encryption_key")
     lines += [Text("Start it: manage.py serve. Then verify the newest backups.")]
     return [str(line) for line in lines]
+
+
+def _unkept(path: Path) -> list[Text]:
+    lines = [
+        Text("The encryption key is that of DBADMIN_ENCRYPTION_KEY, which dbadmin keeps nowhere."),
+        Text("Set it for every process of dbadmin from now on, or write it into {path}.", path=path),
+    ]
+    if path.exists() and not set(split_keys(path.read_text())) & set(keys()):
+        lines += [
+            Text("{path} holds another key, which is taken where the variable is missing: replace it.", path=path)
+        ]
+    return lines
 
 
 def _away(storage: Storage) -> list[Text]:
@@ -95,7 +108,9 @@ def _away(storage: Storage) -> list[Text]:
 
 def _newer(found: Recovered) -> list[Text]:
     if found.stopped is None:
-        return [Text("{count} archives that are newer were adopted.", count=len(found.adopted))]
+        lines = [Text("Archives adopted that the catalogue did not know: {count}.", count=len(found.adopted))]
+        known = Text("Archives found here, too, that it knows from elsewhere: {count}.", count=len(found.known))
+        return [*lines, known] if found.known else lines
     return [
         Text("The catalogue is back; what is newer could not be adopted: {reason}", reason=found.stopped.told),
         Text("When that is mended, run: manage.py storages adopt {name}", name=shlex.quote(found.storage.name)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import Any
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from dbadmin.backups.keys import unlike_keys
 from dbadmin.choices import RunState
 from dbadmin.exceptions import UsageError
 from dbadmin.idle import running
+from dbadmin.jobs import workers
 from dbadmin.jobs.schedules import save_schedule, unheard_label
 from dbadmin.judged import backed_up_by
 from dbadmin.management.command import CRITICAL, DONE, WARNING, Outcome, VerbCommand, find_database
@@ -35,8 +37,6 @@ from dbadmin.management.values import whole
 from dbadmin.models import Schedule, ScheduleRun
 from dbadmin.text import Text
 from dbadmin.timetable import TEMPLATES
-
-NO_DAEMON = Text("No cron daemon is seen on this machine, so the line does nothing. The worker ticks by itself.")
 
 
 class Command(VerbCommand):
@@ -232,6 +232,13 @@ def _switched(schedule: Schedule, *, on: bool) -> Outcome:
     return _shown(schedule)
 
 
+def _workers(found: crontab.Status) -> Iterator[Text]:
+    if workers.gather(timezone.now()).alive:
+        yield Text("Workers run, and they tick by themselves.")
+    elif not found.is_installed or found.daemon is False:
+        yield Text("No worker runs either: nothing that is scheduled begins. Start one: manage.py worker")
+
+
 def _looked(found: crontab.Status, said: list[str], **details: Any) -> Outcome:
     """Installed and alive is 0, no daemon or no line a warning, a line of another time or place critical."""
     lines = [*said, *found.lines]
@@ -243,7 +250,8 @@ def _looked(found: crontab.Status, said: list[str], **details: Any) -> Outcome:
         lines.append(str(Text("The line is not the one that is needed. Run “schedules install” again.")))
         code = CRITICAL
     if found.daemon is False:
-        lines.append(str(NO_DAEMON))
+        lines.append(str(Text("No cron daemon is seen on this machine.")))
         code = max(code, WARNING)
+    lines += [str(sentence) for sentence in _workers(found)]
     row = {"installed": found.is_installed, "lines": found.lines, "expected": found.expected, "daemon": found.daemon}
     return Outcome(results=[row | details], lines=lines, exit_code=code)

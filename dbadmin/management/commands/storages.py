@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import ArgumentParser
 from typing import Any
 
@@ -132,7 +133,7 @@ class Command(AdoptingVerbs, VerbCommand):
             audit.record(audit.from_shell(), action, storage, kind=storage.kind, changed=changed)
         said: list[object] = [Text("{storage}: saved.", storage=storage)]
         if changed != ["nothing"]:
-            said.append(Text("Next: {command}", command=f"storages test “{storage}”"))
+            said.append(Text("Next: {command}", command=f"manage.py storages test {shlex.quote(storage.name)}"))
         said += [locked_line(storage)] if storage.is_locked else []
         said += told(released)
         if storage.is_default and action == "storage.add":
