@@ -79,14 +79,18 @@ def is_stored(copy: Copy, placed: Placed, job: Job | None = None) -> None:
 def _answers(storage: int) -> None:
     """Take back what a look or a test has said of a storage that was written to and read from just now."""
     ill = Storage.objects.filter(pk=storage).exclude(problem__msgid__in=["", *SHARED])
-    ill.update(problem=Text(""))
+    ill.update(problem=Text(""), is_away=False)
 
 
 def is_sound(copy: Copy) -> None:
-    """Write that every byte was read just now and is as it was stored."""
+    """Write that every byte was read just now and is as it was stored, so its storage is not away.
+
+    Whether it can be written to is not known by that, so its problem stays.
+    """
     now = timezone.now()
     if _write(copy, state=CopyState.STORED, verified_at=now, retry_at=None, message=Text("")):
         Backup.objects.filter(pk=copy.backup_id).update(verified_at=now)
+        Storage.objects.filter(pk=copy.storage_id, is_away=True).update(is_away=False)
 
 
 def has_failed(copy: Copy, error: DbadminError) -> None:

@@ -1,8 +1,8 @@
 """Disaster recovery: where each database could be brought back from, how much would be lost, how long it would take.
 
-A storage counts while it has no problem and its newest full backup of the database is not older than the database's
-limit: whatever else is lost, that storage alone keeps the promise. 3-2-1: three copies with the live one, on two
-storages, one of them in another place.
+A storage counts while it can be read, is not the place of another one, and its newest full backup of the database is
+not older than the database's limit: whatever else is lost, that storage alone keeps the promise. 3-2-1: three copies
+with the live one, on two storages, one of them in another place.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
+from dbadmin.backups.twins import is_shared
 from dbadmin.choices import CopyState, DrillKind, DrillState, Scope
 from dbadmin.models import Backup, Copy, Database, Drill, Storage
 from dbadmin.text import Text
@@ -42,6 +43,11 @@ class Place:
     storage: Storage
     held: datetime | None
     counts: bool
+
+    @property
+    def is_ill(self) -> bool:
+        """Whether it does not count however recent: it cannot be read, or is another one's place. Full is not ill."""
+        return _is_ill(self.storage)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +195,7 @@ def _judged(database: Any, storages: Sequence[Storage], now: datetime) -> Readin
     hours = database.backup_age_hours
     since = now - timedelta(hours=hours) if hours else None
     places = [
-        Place(storage=storage, held=held, counts=not storage.problem and (since is None or held >= since))
+        Place(storage=storage, held=held, counts=not _is_ill(storage) and (since is None or held >= since))
         for storage in storages
         if (held := getattr(database, f"in_{storage.pk}")) is not None
     ]
@@ -201,6 +207,10 @@ def _judged(database: Any, storages: Sequence[Storage], now: datetime) -> Readin
         restore_seconds=database.restore_seconds,
         newest_backup=database.newest_backup,
     )
+
+
+def _is_ill(storage: Storage) -> bool:
+    return storage.is_away or is_shared(storage)
 
 
 def _too_old(found: Readiness) -> Text:
@@ -217,7 +227,7 @@ def _too_few(found: Readiness) -> Text:
     if not found.counted:
         return Text("No storage has a recent backup.")
     where = found.counted[0].storage
-    if ill := next((place.storage for place in found.places if place.storage.problem), None):
+    if ill := next((place.storage for place in found.places if place.is_ill), None):
         return Text(
             "Only “{storage}” can be relied on: “{other}” has a problem, which its page names.",
             storage=where.name,

@@ -47,7 +47,7 @@ def reconcile(
     A copy that is not there any more is VANISHED; one that is there again is read, and STORED when every byte is
     right; so are the newest that nobody has read yet. What no backup belongs to becomes an ``Orphan``.
     ``StorageError`` when a storage could not be asked, after the others: nothing is concluded about what lies there,
-    and its ``problem`` says so. ``found`` has the rest then.
+    its ``problem`` says so, and it ``is_away``. ``found`` has the rest then.
     """
     found = found if found is not None else Reconciled()
     failures: list[tuple[Storage, DbadminError]] = []
@@ -57,13 +57,13 @@ def reconcile(
         progress.phase(Text("Looking into “{storage}”", storage=storage.name), unit="items")
         try:
             _look_into(storage, database, found, progress, now=now or timezone.now())
-            _note(storage, Text(""), now)
+            _note(storage, Text(""), now, is_away=False)
             answered.append(storage)
         except (StorageError, ValidationFailed) as error:
             failures.append((storage, error))
     failures += ((storage, same_place(storage.name, twin)) for storage, twin in pairs_among(answered))
     for storage, problem in failures:
-        _note(storage, problem.message, now)
+        _note(storage, problem.message, now, is_away=storage not in answered)
         progress.log(Text("{storage}: {reason}", storage=storage.name, reason=problem.message), level="error")
     if failures:
         away, why = failures[0]
@@ -218,6 +218,6 @@ def _write_orphans(
     return list(known.filter(key__in=rows))
 
 
-def _note(storage: Storage, problem: Text, now: datetime | None) -> None:
-    storage.problem, storage.checked_at = problem, now or timezone.now()
-    storage.save(update_fields=["problem", "checked_at"])
+def _note(storage: Storage, problem: Text, now: datetime | None, *, is_away: bool) -> None:
+    storage.problem, storage.is_away, storage.checked_at = problem, is_away, now or timezone.now()
+    storage.save(update_fields=["problem", "is_away", "checked_at"])

@@ -114,8 +114,8 @@ def check(storage: Storage) -> StorageProbe:
     """Try a registered storage, and keep the problem on its page until a later try finds none."""
     probe = try_out(storage.kind, storage.settings, storage.secrets, stored=storage)
     storage.checked_at = timezone.now()
-    storage.problem = probe.failed.message if probe.failed else Text("")
-    storage.save(update_fields=["checked_at", "problem"])
+    storage.problem, storage.is_away = probe.failed.message if probe.failed else Text(""), probe.is_away
+    storage.save(update_fields=["checked_at", "problem", "is_away"])
     return probe
 
 

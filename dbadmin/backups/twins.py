@@ -69,6 +69,11 @@ def _same(name: str, other: str) -> Text:
 SHARED = (_taken("").msgid, _same("", "").msgid)
 
 
+def is_shared(storage: Storage) -> bool:
+    """Say whether it was last found to be the place of another one, so that what lies there is no copy of its own."""
+    return storage.problem.msgid in SHARED
+
+
 def _opened(others: Iterable[Storage]) -> Iterator[tuple[Storage, StorageBackend]]:
     for other in others:
         with contextlib.suppress(DbadminError):  # its secrets cannot be decrypted

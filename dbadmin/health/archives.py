@@ -24,6 +24,7 @@ def archives(database: Database) -> Archives:
     holding = copies.filter(state__in=(CopyState.STORED, CopyState.VANISHED)).values("storage")
     looks = Job.objects.filter(database=database, kind=JobKind.RECONCILE, state=JobState.SUCCEEDED)
     partial = Backup.objects.available().filter(database=database, missing_copies__gt=0)
+    troubled = [each for each in Storage.objects.filter(pk__in=holding) if each.is_away or each.problem]
     failing = copies.filter(backup__in=partial, retry_at__isnull=False, attempts__gte=TRIED).values("storage")
     failed = list(_failed_expiries(database)) if missing["undeleted"] else []
     return Archives(
@@ -33,7 +34,8 @@ def archives(database: Database) -> Archives:
         partial=partial.count(),
         without=tuple(Storage.objects.filter(pk__in=failing).order_by("name").values_list("name", flat=True)),
         orphans=Orphan.objects.filter(storage__removed_at=None, key__startswith=f"{database.slug}/").count(),
-        away=tuple(storage.name for storage in Storage.objects.filter(pk__in=holding) if storage.problem),
+        away=tuple(storage.name for storage in troubled if storage.is_away),
+        ill=tuple(storage.name for storage in troubled if not storage.is_away),
         undeleted=missing["undeleted"] if failed else 0,
         undeleted_since=failed[0].created_at if failed else None,
         undeleted_because=failed[-1].message if failed else None,

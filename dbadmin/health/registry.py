@@ -58,7 +58,8 @@ class Proof:
 
 @dataclass(frozen=True, kw_only=True)
 class Archives:
-    """What was found when the storages were last looked into; ``away``: those that hold something and did not answer.
+    """What was found when the storages were last looked into; ``away``: those that hold something and could not
+    be read; ``ill``: those that can be, and have another problem, such as a full disk.
 
     ``vanished_copies`` are of backups that have another copy, ``vanished_backups`` have none. ``partial``: backups
     that are not yet in all their storages; ``without``: storages that failed repeatedly to take them. ``undeleted``:
@@ -70,6 +71,7 @@ class Archives:
     vanished_copies: int = 0
     orphans: int = 0
     away: tuple[str, ...] = ()
+    ill: tuple[str, ...] = ()
     partial: int = 0
     without: tuple[str, ...] = ()
     undeleted: int = 0

@@ -112,6 +112,7 @@ def storage_row(use: Use) -> dict[str, Any]:
         "currency": storage.currency,
         "checked_at": storage.checked_at,
         "problem": storage.problem,
+        "is_away": storage.is_away,
         "removed_at": storage.removed_at,
     }
 

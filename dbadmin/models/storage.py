@@ -71,7 +71,9 @@ class StorageQuerySet(models.QuerySet["Storage"]):
 class Storage(models.Model):
     """A registered storage; ``settings`` are what its kind needs, without secrets.
 
-    Removing it from the dashboard sets ``removed_at``; its archives stay where they are.
+    ``problem`` is what the last test or look found, ``is_away`` whether what lies there cannot be read for it: a disk
+    that is merely full has a problem and is not away. Removing it from the dashboard sets ``removed_at``; its archives
+    stay where they are.
     """
 
     name = models.CharField(_("name"), max_length=100, unique=True, validators=[one_line])
@@ -110,6 +112,7 @@ class Storage(models.Model):
     mirrored_at = models.DateTimeField(_("mirrored at"), null=True, blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     problem = SentenceField(verbose_name=_("problem"), editable=False)
+    is_away = models.BooleanField(default=False, editable=False)
     removed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

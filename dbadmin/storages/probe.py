@@ -19,6 +19,7 @@ from dbadmin.storages.reasons import StorageDenied, explained
 from dbadmin.text import Text
 
 CONNECT_SECONDS = 10
+LIST, READ = Text("list"), Text("read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,12 @@ class StorageProbe(Probe):
     """What a probe of a storage found. ``free_bytes``: None where it is not known."""
 
     free_bytes: int | None = None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it could not be reached, listed or read. One that is full can be listed, and is not asked further."""
+        listed = any(stage.ok and stage.name == LIST for stage in self.stages)
+        return self.failed is not None and (not listed or self.failed.name == READ)
 
     def require(self) -> None:
         """Raise ``StorageError`` with the failed stage's sentence, if there is one."""
@@ -57,14 +64,14 @@ def _use(storage: Storage, stages: _Stages, require_present: Callable[[], None])
     if not isinstance(storage, LocalStorage):
         with stages.stage(Text("sign in")), contextlib.suppress(StorageDenied):
             next(storage.list(f"dbadmin-probe-{secrets.token_hex(8)}/"), None)
-    with stages.stage(Text("list")):
+    with stages.stage(LIST):
         require_present()
         next(storage.list(f"dbadmin-probe-{secrets.token_hex(8)}/"), None)
     key, content = f"dbadmin-probe-{secrets.token_hex(8)}/object", secrets.token_bytes(1000)
     with stages.stage(Text("write")):
         storage.write(key, [content])
     try:
-        with stages.stage(Text("read")):
+        with stages.stage(READ):
             _require_same(key, b"".join(storage.open(key)), content)
     except _Failed:
         with contextlib.suppress(StorageError):

@@ -116,6 +116,7 @@ def test_a_folder_whose_disk_is_gone_fails_the_test(db: None, tmp_path: Path) ->
     assert code == 2
     assert [(stage["name"], stage["ok"]) for stage in row["stages"]] == [("list", False)]
     assert "disk is not mounted" in row["stages"][0]["hint"]
+    assert run("storages", "show", "Vault")[0][0]["is_away"] is True
 
 
 def test_changing_what_is_not_named_leaves_it(db: None, tmp_path: Path) -> None:

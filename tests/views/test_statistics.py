@@ -206,7 +206,9 @@ def test_a_copy_counts_only_while_it_is_recent_there_and_well(viewer: Client) ->
     copy.state = "stored"
     copy.save()
     assert "too old" not in text(viewer, "/backups/readiness/")
-    Storage.objects.filter(pk=away.pk).update(problem=Text("The disk is gone."))
+    Storage.objects.filter(pk=away.pk).update(problem=Text("The disk is full."))
+    assert "has a problem" not in text(viewer, "/backups/readiness/")
+    Storage.objects.filter(pk=away.pk).update(problem=Text("The disk is gone."), is_away=True)
     assert "has a problem, which its page names" in text(viewer, "/backups/readiness/")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from dbadmin.choices import Verdict
@@ -14,7 +15,7 @@ UNDELETED = timedelta(days=1)
 
 @check("archives", Text("Archives in their storages"), engines=ALL, live=False)
 def archives(seen: Observation) -> Result:
-    """A backup without any archive is lost; a copy that others can replace, or a storage that is away, is a warning."""
+    """A backup without any archive is lost; copies that others can replace, storages away or full, are a warning."""
     found = seen.archives
     if found.vanished_backups:
         return Result(
@@ -32,6 +33,8 @@ def archives(seen: Observation) -> Result:
         )
     if found.vanished_copies:
         return vanished(found.vanished_copies)
+    if found.ill:
+        return _ill(found.ill)
     return _when_looked(seen) or Result(
         verdict=Verdict.OK, message=Text("Every archive was there when it was last looked for."), value=0
     )
@@ -45,6 +48,16 @@ def vanished(count: int) -> Result:
         hint=Text("They are made again by themselves. Look who deleted or moved them."),
         value=count,
     )
+
+
+def _ill(names: Sequence[str]) -> Result:
+    return Result(
+        verdict=Verdict.WARNING,
+        message=Text("Storages that can be read, but cannot be relied on for new backups: {names}.",
+                     names=", ".join(names)),
+        hint=Text("Their pages say why, such as a full disk. What lies there can be restored."),
+        value=len(names),
+    )  # fmt: skip
 
 
 @check("copies", Text("Backups in all their storages"), engines=ALL, live=False)
