@@ -15,6 +15,7 @@ from dbadmin.choices import DrillKind, DrillState, JobKind, JobState, ScheduleKi
 from dbadmin.jobs.schedules import targets
 from dbadmin.models import Application, Backup, CheckResult, Database, Drill, Finding, Job, MigrationStatus, Schedule
 from dbadmin.models.job import WRITERS
+from dbadmin.models.keys import closed_backups
 from dbadmin.strips import strips
 from dbadmin.timetable import is_known
 
@@ -45,6 +46,8 @@ class Row:
     restore_seconds: float | None = None
     is_doubtful: bool = False
     next_backup_at: datetime | None = None
+    # What the keys are called of which one is wanted to read the newest backup; none when this server reads it.
+    keys: tuple[str, ...] = ()
 
     @property
     def is_overdue(self) -> bool:
@@ -95,6 +98,16 @@ class Overview:
         return [row for row in self.rows if row.is_doubtful]
 
     @property
+    def closed(self) -> list[Row]:
+        """Databases whose newest backup this server cannot read: they come back with a key file only."""
+        return [row for row in self.rows if row.keys]
+
+    @property
+    def keys(self) -> list[str]:
+        """What the keys are called whose private halves are wanted for these, and not here."""
+        return sorted({key for row in self.rows for key in row.keys})
+
+    @property
     def overdue(self) -> list[Row]:
         """Databases of which more would be lost than is allowed."""
         return [row for row in self.rows if row.is_overdue]
@@ -130,12 +143,12 @@ class Overview:
 
 
 def gather() -> Overview:
-    """Read everything the overview shows. Ten queries, each served by an index."""
+    """Read everything the overview shows. At most twelve queries, each served by an index."""
     now = timezone.now()
     databases = list(with_newest(Database.objects.registered().select_related("application")))
     active = active_jobs()
     verdicts, heads, days = worst_verdicts(), schema_heads(), strips(now)
-    coming = next_backups()
+    coming, keys = next_backups(), wanted_keys(databases)
     by_database = {job.database_id: job for job in active}
     rows = [
         Row(
@@ -150,6 +163,7 @@ def gather() -> Overview:
             restore_seconds=getattr(database, "restore_seconds", None),
             is_doubtful=bool(getattr(database, "is_doubtful", False)),
             next_backup_at=coming.get(database.pk),
+            keys=keys.get(database.pk, ()),
         )
         for database in databases
     ]
@@ -171,6 +185,15 @@ def with_newest(databases: QuerySet[Database]) -> QuerySet[Database]:
         newest_at=Subquery(newest.values("finished_at")[:1]),
         restore_seconds=Subquery(drills.order_by("-finished_at").values("restore_seconds")[:1]),
     )
+
+
+def wanted_keys(databases: Iterable[Database]) -> dict[int, tuple[str, ...]]:
+    """Return what the keys are called of the databases, as of ``with_newest``, whose newest backup is closed to us.
+
+    One of those of a database is enough. At most two queries.
+    """
+    newest = {pk: each.pk for each in databases if (pk := getattr(each, "newest_id", None))}
+    return {newest[backup]: tuple(sorted(keys.values())) for backup, keys in closed_backups(newest).items()}
 
 
 def active_jobs() -> list[Job]:

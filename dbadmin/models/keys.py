@@ -26,12 +26,15 @@ def closed(copies: Iterable[Sequence[str]], *, offered: Iterable[str] = ()) -> t
     A copy is the public keys it is encrypted for, none for one in clear. ``offered``: public keys of private halves
     that are there besides those of this server.
     """
+    keys = wanted(copies)
+    at_hand = {*offered, *with_private_half(keys)} if keys else set()
+    return () if at_hand & keys else tuple(sorted(keys))
+
+
+def wanted(copies: Iterable[Sequence[str]]) -> set[str]:
+    """Return the public keys of which one private half reads any of these copies; none when one is in clear."""
     sealed_for = [set(recipients) for recipients in copies]
-    if not sealed_for or not all(sealed_for):
-        return ()
-    wanted = set().union(*sealed_for)
-    at_hand = {*offered, *with_private_half(wanted)}
-    return () if at_hand & wanted else tuple(sorted(wanted))
+    return set().union(*sealed_for) if all(sealed_for) else set()
 
 
 def counted(copies: Iterable[tuple[str, Sequence[str]]]) -> list[Sequence[str]]:
@@ -49,13 +52,24 @@ def closed_newest(databases: QuerySet[Database], *, most: int) -> list[tuple[Dat
     newest = Backup.objects.available().filter(database=OuterRef("pk"), scope=Scope.FULL).order_by("-finished_at")
     rows = databases.annotate(newest_full=Subquery(newest.values("pk")[:1])).exclude(newest_full=None)
     found = {row.newest_full: row for row in rows[:most]}
+    return [(found[backup], tuple(keys)) for backup, keys in closed_backups(found).items()]
+
+
+def closed_backups(backups: Iterable[int]) -> dict[int, dict[str, str]]:
+    """Return those of some backups that this server has no key for, with what each public key is called.
+
+    One private half of those of a backup is enough. Two queries, however many there are; one where all are in clear.
+    """
     copies: dict[int, list[tuple[str, Sequence[str]]]] = {}
-    held = Copy.objects.filter(backup__in=found, state__in=HELD)
+    held = Copy.objects.filter(backup__in=list(backups), state__in=HELD)
     for backup, state, recipients in held.values_list("backup_id", "state", "recipients"):
         copies.setdefault(backup, []).append((state, recipients))
-    sealed = ((found[backup], counted(rows)) for backup, rows in copies.items())
-    judged = [(database, closed(keys)) for database, keys in sealed if all(keys)]
-    return [(database, keys) for database, keys in judged if keys]
+    sealed = {backup: wanted(counted(rows)) for backup, rows in copies.items()}
+    known = list(EncryptionKey.objects.filter(recipient__in=set().union(*sealed.values())))
+    at_hand = {key.recipient for key in known if key.is_readable}
+    called = {key.recipient: f"“{key.name}”" for key in known}
+    closed_ones = {backup: sorted(keys) for backup, keys in sealed.items() if keys and not keys & at_hand}
+    return {backup: {each: called.get(each, short(each)) for each in keys} for backup, keys in closed_ones.items()}
 
 
 def names(recipients: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from dbadmin.exceptions import DbadminError
 from dbadmin.forms.connections import as_lines
 from dbadmin.idle import idle
 from dbadmin.models import Application, Backup, Database, Finding, Job
-from dbadmin.overview import schema_heads, with_newest, worst, worst_verdicts
+from dbadmin.overview import schema_heads, wanted_keys, with_newest, worst, worst_verdicts
 from dbadmin.strips import strips
 from dbadmin.text import Text
 from dbadmin.timeline import timeline
@@ -77,6 +77,7 @@ def database(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "database": found,
         "address": _address(found),
+        "keys": wanted_keys([found]).get(found.pk, ()),
         "verdict": worst(found.check_results.order_by().values_list("verdict", flat=True).distinct()),
         "statuses": list(found.migration_statuses.all()),
         "active": Job.objects.active().filter(database=found).first(),

@@ -59,8 +59,31 @@ def situation(found: Overview) -> str:
             "{doubtful} of {total} databases may not come back as they were: their newest drills did not prove that.",
             doubtful,
         ).format(doubtful=doubtful, total=total)
+    return _restorable(found).format(
+        total=total, closed=len(found.closed), loss=age(found.oldest or timezone.now()) or _("a minute")
+    )
+
+
+def _restorable(found: Overview) -> str:
+    """Return the sentence, to be filled in, when every database can be brought back, be it with a key file only."""
+    total, closed = len(found.rows), len(found.closed)
+    if closed == total:
+        return ngettext(
+            "Your database can be brought back, but only with a key file. At most {loss} of changes would be lost.",
+            "All {total} databases can be brought back, but only with a key file. "
+            "At most {loss} of changes would be lost.",
+            total,
+        )
+    if closed:
+        return ngettext(
+            "All {total} databases can be brought back, {closed} of them only with a key file. "
+            "At most {loss} of changes would be lost.",
+            "All {total} databases can be brought back, {closed} of them only with a key file. "
+            "At most {loss} of changes would be lost.",
+            closed,
+        )
     return ngettext(
         "Your database can be brought back. At most {loss} of changes would be lost.",
         "All {total} databases can be brought back. At most {loss} of changes would be lost.",
         total,
-    ).format(total=total, loss=age(found.oldest or timezone.now()) or _("a minute"))
+    )

@@ -7,8 +7,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from dbadmin.archives.age import new_identity
 from dbadmin.choices import BackupState, Scope, Verdict
-from dbadmin.models import Finding, Job
+from dbadmin.models import Backup, EncryptionKey, Finding, Job
 from dbadmin.overview import gather
 from dbadmin.text import Text
 from tests.factories import make_backup, make_database, make_job, make_schedule, make_storage
@@ -50,6 +51,66 @@ def test_the_sentence_does_not_promise_what_a_drill_has_not_proven(viewer: Clien
     finding.verdict = Verdict.WARNING  # a proof that has become old
     finding.save()
     assert "All 2 databases can be brought back" in page(viewer)
+
+
+def seal(backup: Backup, *names: str, is_here: bool = False) -> None:
+    """Encrypt it for keys, with their private halves on this server or without."""
+    recipients = []
+    for name in names:
+        identity, recipient = new_identity()
+        key, _made = EncryptionKey.objects.get_or_create(name=name, defaults={"recipient": recipient})
+        if is_here:
+            key.identity = identity
+            key.save()
+        recipients.append(key.recipient)
+    backup.copies.update(recipients=recipients)
+
+
+def test_the_sentence_says_what_comes_back_with_a_key_file_only(viewer: Client) -> None:
+    backup = make_backup()
+    seal(backup, "Main")
+    assert "Your database can be brought back, but only with a key file. At most" in page(viewer)
+    make_backup()
+    html = page(viewer)
+    assert "All 2 databases can be brought back, 1 of them only with a key file. At most" in html
+    assert "The private key of “Main” is not at hand on this server: have its key file ready." in html
+    seal(make_backup(), "Main", "Away")
+    html = page(viewer)
+    assert "All 3 databases can be brought back, 2 of them only with a key file. At most" in html
+    assert "The private keys of “Away”, “Main” are not at hand on this server: have their key files ready." in html
+    assert html.count("“Main”") == 1
+    make_backup(database=backup.database, finished_at=timezone.now() - timedelta(hours=1))
+    assert "2 of them only with a key file" in page(viewer)
+
+
+def test_the_sentence_says_nothing_of_keys_that_are_here(viewer: Client) -> None:
+    seal(make_backup(), "Main", is_here=True)
+    html = page(viewer)
+    assert "Your database can be brought back. At most" in html
+    assert "key file" not in html
+    newer = make_backup()
+    seal(make_backup(database=newer.database, finished_at=timezone.now() - timedelta(hours=1)), "Away")
+    assert "All 2 databases can be brought back. At most" in page(viewer)
+
+
+def test_the_key_is_that_of_the_backup_that_the_sentence_is_about(viewer: Client) -> None:
+    backup = make_backup(finished_at=timezone.now() - timedelta(hours=2))
+    seal(backup, "Main")
+    make_backup(database=backup.database).copies.update(verified_at=None)
+    assert "only with a key file. At most 2 hours" in page(viewer)
+
+
+def test_the_page_of_a_database_names_the_key_files_that_bring_it_back(viewer: Client) -> None:
+    backup = make_backup(finished_at=timezone.now() - timedelta(hours=2))
+    path = backup.database.get_absolute_url()
+    sentence = f"{backup.database} can be brought back as it was 2 hours ago"
+    assert f"{sentence}</h1>" in viewer.get(path).content.decode()
+    seal(backup, "Here", is_here=True)
+    assert f"{sentence}</h1>" in viewer.get(path).content.decode()
+    seal(backup, "Main")
+    assert f"{sentence}, with the key file of “Main”</h1>" in viewer.get(path).content.decode()
+    seal(backup, "Main", "Away")
+    assert f"{sentence}, with the key file of one of “Away”, “Main”</h1>" in viewer.get(path).content.decode()
 
 
 def test_damaged_and_partial_backups_bring_nothing_back(viewer: Client) -> None:
@@ -140,9 +201,11 @@ def test_the_number_of_queries_does_not_grow(viewer: Client) -> None:
         return len(queries)
 
     storage = make_storage()
+    seal(make_backup(storage=storage), "first")
     make_job(database=make_backup(storage=storage).database, state="failed")
     page(viewer)
     few = count()
-    for _ in range(5):
+    for number in range(5):
+        seal(make_backup(storage=storage), f"key {number}")
         make_job(database=make_backup(storage=storage).database, state="failed")
-    assert count() == few <= 14
+    assert count() == few <= 16
