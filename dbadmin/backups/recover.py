@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -22,7 +21,7 @@ from dbadmin.backups import adopt, own
 from dbadmin.backups.addressed import taken_over
 from dbadmin.backups.spool import spool
 from dbadmin.choices import JobState, RunState
-from dbadmin.crypto import decrypt, make_key
+from dbadmin.crypto import make_key, opens
 from dbadmin.engines import get_engine
 from dbadmin.engines.base import FULL, Engine, RestoreOptions
 from dbadmin.engines.postgresql import in_place
@@ -76,7 +75,7 @@ def recover(
         call_command("migrate", interactive=False, verbosity=0)
         _end_what_ran()
         found = Recovered(key=key, manifest=manifest, storage=taken_over(address, actor=audit.from_shell()))
-        _adopt_newer(found, progress)
+        _adopt_unknown(found, progress)
         found.locked = list(_locked())
     found.away = [storage for storage in Storage.objects.registered().order_by("name") if _is_away(storage)]
     audit.record(audit.from_shell(), "catalogue.recover", found.storage, key=key, adopted=len(found.adopted))
@@ -105,7 +104,7 @@ def _is_away(storage: Storage) -> bool:
     return False
 
 
-def _adopt_newer(found: Recovered, progress: Progress) -> None:
+def _adopt_unknown(found: Recovered, progress: Progress) -> None:
     before = set(Backup.objects.values_list("pk", flat=True))
     try:
         taken, found.unknown = adopt.adopt_all(found.storage, actor=audit.from_shell(), progress=progress)
@@ -165,7 +164,7 @@ def _require_encryption_key(manifest: Manifest, folder: Path, progress: Progress
     assert path is not None
     tokens = list(_tokens(path))
     path.unlink()
-    if tokens and not any(_opens(token) for token in tokens):
+    if tokens and not any(opens(token) for token in tokens):
         raise Refused(
             Text("The secrets in the catalogue were stored with another encryption key than is here."),
             Text("Set DBADMIN_ENCRYPTION_KEY to the former key, which the Recovery Kit has, and repeat this; nothing "
@@ -177,14 +176,6 @@ def _tokens(path: Path) -> Iterator[str]:
     with path.open("rb") as file:
         for line in file:
             yield from (found.decode() for found in TOKEN.findall(line))
-
-
-def _opens(token: str) -> bool:
-    try:
-        decrypt(token)
-    except ValidationFailed:
-        return False
-    return True
 
 
 def _restore(manifest: Manifest, folder: Path, progress: Progress) -> None:
@@ -233,13 +224,6 @@ def _end_what_ran() -> None:
 
 def _locked() -> Iterator[str]:
     """Name what was stored with another DBADMIN_ENCRYPTION_KEY than is here."""
-    rows: list[tuple[Any, str]] = [
-        *((row, "password") for row in Database.objects.exclude(encrypted_password="")),
-        *((row, "secrets") for row in Storage.objects.exclude(encrypted_secrets="")),
-        *((row, "identity") for row in EncryptionKey.objects.exclude(encrypted_identity="")),
-    ]
-    for row, name in rows:
-        try:
-            getattr(row, name)
-        except ValidationFailed:
-            yield str(row)
+    yield from (str(row) for row in Database.objects.all() if not opens(row.encrypted_password))
+    yield from (str(row) for row in Storage.objects.all() if not opens(row.encrypted_secrets))
+    yield from (str(row) for row in EncryptionKey.objects.all() if not opens(row.encrypted_identity))
