@@ -91,12 +91,13 @@ class Fleet:
 
 def gather(now: datetime) -> Fleet:
     """Read everything about workers with five queries, however many there are."""
-    processes = sorted(WorkerProcess.objects.all(), key=lambda each: (not is_alive(each, now), each.host, each.name))
     running = Job.objects.filter(state=JobState.RUNNING).select_related("database__application").defer("traceback")
     jobs = {(job.host, job.worker): job for job in running}
     seen = [
-        Seen(process=each, job=jobs.get((each.host, each.name)), is_alive=is_alive(each, now)) for each in processes
+        Seen(process=each, job=jobs.get((each.host, each.name)), is_alive=is_alive(each, now))
+        for each in WorkerProcess.objects.order_by("host", "name")
     ]
+    seen.sort(key=lambda each: not each.is_alive)
     return Fleet(seen=seen, gaps=gaps(now), waiting=Job.objects.filter(state=JobState.QUEUED).count())
 
 
