@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Case, Exists, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import Case, OuterRef, Subquery, Value, When
 from django.utils import timezone
 
 from dbadmin.charts import Day
-from dbadmin.choices import DrillKind, DrillState, JobKind, JobState, ScheduleKind, Scope, Verdict
+from dbadmin.choices import JobKind, JobState, ScheduleKind, Verdict
 from dbadmin.jobs.schedules import targets
-from dbadmin.models import Application, Backup, CheckResult, Database, Drill, Finding, Job, MigrationStatus, Schedule
+from dbadmin.models import Application, CheckResult, Database, Finding, Job, MigrationStatus, Schedule
 from dbadmin.models.job import WRITERS
-from dbadmin.models.keys import closed_backups
+from dbadmin.reach import Reach, reach, with_newest
 from dbadmin.strips import strips
 from dbadmin.timetable import is_known
 
@@ -42,12 +42,11 @@ class Row:
     heads: list[str]
     days: list[Day]
     now: datetime
+    reach: Reach
     active: Job | None = None
     restore_seconds: float | None = None
     is_doubtful: bool = False
     next_backup_at: datetime | None = None
-    # What the keys are called of which one is wanted to read the newest backup; none when this server reads it.
-    keys: tuple[str, ...] = ()
 
     @property
     def is_overdue(self) -> bool:
@@ -98,14 +97,29 @@ class Overview:
         return [row for row in self.rows if row.is_doubtful]
 
     @property
+    def cut_off(self) -> list[Row]:
+        """Databases of which the newest backup lies only in storages that cannot be read now."""
+        return [row for row in self.rows if row.reach.away]
+
+    @property
+    def unreachable(self) -> list[Row]:
+        """Those of which no older backup can be read either."""
+        return [row for row in self.cut_off if row.reach.backup is None]
+
+    @property
+    def away(self) -> list[str]:
+        """The names of these storages."""
+        return sorted({name for row in self.rows for name in row.reach.away})
+
+    @property
     def closed(self) -> list[Row]:
-        """Databases whose newest backup this server cannot read: they come back with a key file only."""
-        return [row for row in self.rows if row.keys]
+        """Databases whose newest backup at hand this server cannot read: they come back with a key file only."""
+        return [row for row in self.rows if row.reach.keys]
 
     @property
     def keys(self) -> list[str]:
         """What the keys are called whose private halves are wanted for these, and not here."""
-        return sorted({key for row in self.rows for key in row.keys})
+        return sorted({key for row in self.rows for key in row.reach.keys})
 
     @property
     def overdue(self) -> list[Row]:
@@ -114,8 +128,8 @@ class Overview:
 
     @property
     def oldest(self) -> datetime | None:
-        """The time of the newest backup of the database whose newest is oldest: how much would be lost at most."""
-        return min((row.newest_at for row in self.rows if row.newest_at), default=None)
+        """The time of the newest backup at hand of the database whose is oldest: how much would be lost at most."""
+        return min((row.reach.finished_at for row in self.rows if row.reach.finished_at), default=None)
 
     @property
     def measured(self) -> list[Row]:
@@ -143,12 +157,12 @@ class Overview:
 
 
 def gather() -> Overview:
-    """Read everything the overview shows. At most twelve queries, each served by an index."""
+    """Read everything the overview shows. At most fifteen queries, each served by an index."""
     now = timezone.now()
     databases = list(with_newest(Database.objects.registered().select_related("application")))
     active = active_jobs()
     verdicts, heads, days = worst_verdicts(), schema_heads(), strips(now)
-    coming, keys = next_backups(), wanted_keys(databases)
+    coming, reached = next_backups(), reach(databases)
     by_database = {job.database_id: job for job in active}
     rows = [
         Row(
@@ -163,37 +177,11 @@ def gather() -> Overview:
             restore_seconds=getattr(database, "restore_seconds", None),
             is_doubtful=bool(getattr(database, "is_doubtful", False)),
             next_backup_at=coming.get(database.pk),
-            keys=keys.get(database.pk, ()),
+            reach=reached[database.pk],
         )
         for database in databases
     ]
     return Overview(rows=rows, attention=needs_attention(databases), active=active)
-
-
-def with_newest(databases: QuerySet[Database]) -> QuerySet[Database]:
-    """Add ``newest_id`` and ``newest_at`` of the newest full backup that can be restored, and ``restore_seconds``.
-
-    ``is_doubtful`` is true while the newest drill, as the health check has it, did not prove what it restored.
-    """
-    full = Backup.objects.read_whole().past().filter(database=OuterRef("pk"), scope=Scope.FULL)
-    newest = full.order_by("-finished_at")
-    unproven = Finding.objects.open().filter(database=OuterRef("pk"), check_id="drill", verdict=Verdict.CRITICAL)
-    drills = Drill.objects.filter(backup__database=OuterRef("pk"), state=DrillState.PROVEN, kind=DrillKind.FULL)
-    return databases.annotate(
-        newest_id=Subquery(newest.values("pk")[:1]),
-        is_doubtful=Exists(unproven),
-        newest_at=Subquery(newest.values("finished_at")[:1]),
-        restore_seconds=Subquery(drills.order_by("-finished_at").values("restore_seconds")[:1]),
-    )
-
-
-def wanted_keys(databases: Iterable[Database]) -> dict[int, tuple[str, ...]]:
-    """Return what the keys are called of the databases, as of ``with_newest``, whose newest backup is closed to us.
-
-    One of those of a database is enough. At most two queries.
-    """
-    newest = {pk: each.pk for each in databases if (pk := getattr(each, "newest_id", None))}
-    return {newest[backup]: tuple(sorted(keys.values())) for backup, keys in closed_backups(newest).items()}
 
 
 def active_jobs() -> list[Job]:

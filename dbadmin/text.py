@@ -74,6 +74,16 @@ def joined(sentences: Iterable[Text]) -> Text:
     return reduce(lambda one, next_one: Text("{message} {hint}", message=one, hint=next_one), different or [Text("")])
 
 
+def listed(words: Iterable[Text]) -> Text:
+    """Return them as a list on one line, with what the reader's language puts between them; empty for none."""
+    return reduce(lambda one, other: Text("{one}, {other}", one=one, other=other), list(words) or [Text("")])
+
+
+def quoted(names: Iterable[str]) -> Text:
+    """Return names as a list, each in the quotation marks of the reader's language."""
+    return listed(Text("“{name}”", name=name) for name in names)
+
+
 class _Places(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return "{" + key + "}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import translation
 
-from dbadmin.text import Text, verbatim
+from dbadmin.text import Text, quoted, verbatim
 
 
 def test_it_survives_json_with_its_parts() -> None:
@@ -44,3 +44,12 @@ def test_words_of_a_tool_are_not_translated() -> None:
 def test_what_no_database_can_store_is_replaced() -> None:
     stored = Text("{path}", path="a\udcff\0b").to_json()
     assert stored["params"]["path"] == "a?�b"
+
+
+def test_lists_of_names_are_quoted_as_the_reader_quotes() -> None:
+    names = Text.from_json(quoted(["Vault", "Attic"]).to_json())
+    with translation.override("en"):
+        assert str(names) == "“Vault”, “Attic”"
+    with translation.override("ja"):
+        assert str(names) == "「Vault」、「Attic」"
+    assert not quoted([])

@@ -85,12 +85,12 @@ def _answers(storage: int) -> None:
 def is_sound(copy: Copy) -> None:
     """Write that every byte was read just now and is as it was stored, so its storage is not away.
 
-    Whether it can be written to is not known by that, so its problem stays.
+    Whether it can be written to is not known by that, so what was said of a storage that is not away stays.
     """
     now = timezone.now()
     if _write(copy, state=CopyState.STORED, verified_at=now, retry_at=None, message=Text("")):
         Backup.objects.filter(pk=copy.backup_id).update(verified_at=now)
-        Storage.objects.filter(pk=copy.storage_id, is_away=True).update(is_away=False)
+        Storage.objects.filter(pk=copy.storage_id, is_away=True).update(problem=Text(""), is_away=False)
 
 
 def has_failed(copy: Copy, error: DbadminError) -> None:

@@ -12,7 +12,7 @@ from dbadmin.choices import CopyState
 from dbadmin.exceptions import KeyMissing, Refused
 from dbadmin.models import Backup, Copy, EncryptionKey, Schedule
 from dbadmin.models.keys import closed, counted, names, with_private_half
-from dbadmin.text import Text
+from dbadmin.text import Text, quoted
 
 
 def needed(backup: Backup, *, offered: Iterable[str] = ()) -> tuple[str, ...]:
@@ -41,7 +41,7 @@ def good_copy(storages: Sequence[str], recipients: Sequence[str]) -> Text:
     """Say that what is left to be read, in the ``storages``, needs the private key of one of the ``recipients``."""
     return Text(
         "A good copy is in {storages}, but its private key is not here: {keys}.",
-        storages=", ".join(f"“{name}”" for name in storages),
+        storages=quoted(storages),
         keys=names(recipients),
     )
 

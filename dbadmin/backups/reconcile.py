@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from dbadmin.archives.manifest import ARCHIVE_NAME, MANIFEST_NAME
 from dbadmin.backups.copies import is_gone, lock_copies
-from dbadmin.backups.twins import pairs_among, same_place
+from dbadmin.backups.twins import is_shared, pairs_among, same_place, shared_with
 from dbadmin.backups.verify import verify_backup
 from dbadmin.choices import CopyState, JobKind
 from dbadmin.exceptions import DbadminError, Refused, StorageError, ValidationFailed
@@ -47,7 +47,8 @@ def reconcile(
     A copy that is not there any more is VANISHED; one that is there again is read, and STORED when every byte is
     right; so are the newest that nobody has read yet. What no backup belongs to becomes an ``Orphan``.
     ``StorageError`` when a storage could not be asked, after the others: nothing is concluded about what lies there,
-    its ``problem`` says so, and it ``is_away``. ``found`` has the rest then.
+    its ``problem`` says so, and it ``is_away``. ``found`` has the rest then. What a test or a write has said of a
+    storage that answers stays: a full disk can be looked into.
     """
     found = found if found is not None else Reconciled()
     failures: list[tuple[Storage, DbadminError]] = []
@@ -57,7 +58,7 @@ def reconcile(
         progress.phase(Text("Looking into “{storage}”", storage=storage.name), unit="items")
         try:
             _look_into(storage, database, found, progress, now=now or timezone.now())
-            _note(storage, Text(""), now, is_away=False)
+            _note(storage, Text("") if _is_over(storage) else storage.problem, now, is_away=False)
             answered.append(storage)
         except (StorageError, ValidationFailed) as error:
             failures.append((storage, error))
@@ -216,6 +217,11 @@ def _write_orphans(
         rows.values(), update_conflicts=True, unique_fields=["storage", "key"], update_fields=["size", "complete"]
     )
     return list(known.filter(key__in=rows))
+
+
+def _is_over(storage: Storage) -> bool:
+    """Say whether the problem of a storage that has answered is one that an answer ends; a full disk is none."""
+    return storage.is_away or (is_shared(storage) and shared_with(storage.backend(), itself=storage.pk) is None)
 
 
 def _note(storage: Storage, problem: Text, now: datetime | None, *, is_away: bool) -> None:

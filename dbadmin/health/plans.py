@@ -10,6 +10,7 @@ from dbadmin.choices import RunState, ScheduleKind, Scope
 from dbadmin.health.registry import Plans, Unmended
 from dbadmin.models import Database, Schedule, ScheduleRun
 from dbadmin.models.keys import closed_newest, names
+from dbadmin.text import Text
 from dbadmin.timetable import is_known
 
 BAD = (RunState.FAILED, RunState.MISSED)
@@ -40,14 +41,14 @@ def plans(database: Database) -> Plans:
         unreadable=tuple(name for _pk, name, _kind, _scope, due_at in found if due_at is None),
         oldest_due=min(dues, default=None),
         drills=tuple(name for _pk, name, kind, *_rest in found if kind == ScheduleKind.DRILL),
-        closed=_closed(database) if any(kind == ScheduleKind.DRILL for _pk, _name, kind, *_rest in found) else "",
+        closed=_closed(database) if any(kind == ScheduleKind.DRILL for _pk, _name, kind, *_rest in found) else None,
         unmended=_unmended(database, [pk for pk, *_rest in rows]),
     )
 
 
-def _closed(database: Database) -> str:
+def _closed(database: Database) -> Text | None:
     found = closed_newest(Database.objects.filter(pk=database.pk), most=1)
-    return names(found[0][1]) if found else ""
+    return names(found[0][1]) if found else None
 
 
 def _unmended(database: Database, schedules: list[int]) -> tuple[Unmended, ...]:

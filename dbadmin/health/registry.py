@@ -110,7 +110,7 @@ class Plans:
     oldest_due: tuple[datetime, str] | None = None
     unmended: tuple[Unmended, ...] = ()
     drills: tuple[str, ...] = ()
-    closed: str = ""
+    closed: Text | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

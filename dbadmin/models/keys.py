@@ -11,6 +11,7 @@ from dbadmin.choices import CopyState, Scope
 from dbadmin.models.backup import HELD, Backup, Copy
 from dbadmin.models.database import Database
 from dbadmin.models.storage import EncryptionKey
+from dbadmin.text import Text, listed, verbatim
 
 
 def with_private_half(among: Iterable[str] | None = None) -> set[str]:
@@ -58,21 +59,26 @@ def closed_newest(databases: QuerySet[Database], *, most: int) -> list[tuple[Dat
 def closed_backups(backups: Iterable[int]) -> dict[int, dict[str, str]]:
     """Return those of some backups that this server has no key for, with what each public key is called.
 
-    One private half of those of a backup is enough. Two queries, however many there are; one where all are in clear.
+    One private half of those of a backup is enough. A copy in a storage that is away counts as one that is gone.
+    Two queries, however many there are; one where all are in clear.
     """
     copies: dict[int, list[tuple[str, Sequence[str]]]] = {}
     held = Copy.objects.filter(backup__in=list(backups), state__in=HELD)
-    for backup, state, recipients in held.values_list("backup_id", "state", "recipients"):
-        copies.setdefault(backup, []).append((state, recipients))
+    columns = held.values_list("backup_id", "state", "storage__is_away", "recipients")
+    for backup, state, is_away, recipients in columns:
+        copies.setdefault(backup, []).append((CopyState.VANISHED if is_away else state, recipients))
     sealed = {backup: wanted(counted(rows)) for backup, rows in copies.items()}
     known = list(EncryptionKey.objects.filter(recipient__in=set().union(*sealed.values())))
     at_hand = {key.recipient for key in known if key.is_readable}
-    called = {key.recipient: f"“{key.name}”" for key in known}
+    called = {key.recipient: key.name for key in known}
     closed_ones = {backup: sorted(keys) for backup, keys in sealed.items() if keys and not keys & at_hand}
     return {backup: {each: called.get(each, short(each)) for each in keys} for backup, keys in closed_ones.items()}
 
 
-def names(recipients: Sequence[str]) -> str:
+def names(recipients: Sequence[str]) -> Text:
     """Return the names that the keys have here, with enough of the public key to find its file."""
     known = dict(EncryptionKey.objects.filter(recipient__in=recipients).values_list("recipient", "name"))
-    return ", ".join(f"“{known[each]}” ({short(each)})" if each in known else short(each) for each in recipients)
+    return listed(
+        Text("“{name}” ({key})", name=known[each], key=short(each)) if each in known else verbatim(short(each))
+        for each in recipients
+    )

@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from dbadmin import charts, choices
-from dbadmin.text import Text
+from dbadmin.text import Text, quoted
 
 register = template.Library()
 register.simple_tag(charts.strip)
@@ -108,6 +108,9 @@ def badge(value: str, kind: str = "") -> SafeString:
 def comma() -> str:
     """What stands between the parts of a phrase or list, as the reader's language writes it."""
     return _(", ")
+
+
+register.filter(quoted)
 
 
 @register.filter

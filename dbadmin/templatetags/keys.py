@@ -8,15 +8,15 @@ from dbadmin.archives.age import short
 from dbadmin.backups.keys import needed
 from dbadmin.models import Backup
 from dbadmin.models.keys import names
+from dbadmin.text import Text
 
 register = template.Library()
 
 
 @register.simple_tag
-def key_wanted(backup: Backup) -> str:
+def key_wanted(backup: Backup) -> Text:
     """Return the names of the keys of which one has to be offered to read the backup; empty when none has to."""
-    missing = needed(backup)
-    return names(missing) if missing else ""
+    return names(needed(backup))
 
 
 @register.filter

@@ -8,7 +8,8 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from dbadmin import audit
@@ -18,9 +19,11 @@ from dbadmin.exceptions import DbadminError
 from dbadmin.forms.connections import as_lines
 from dbadmin.idle import idle
 from dbadmin.models import Application, Backup, Database, Finding, Job
-from dbadmin.overview import schema_heads, wanted_keys, with_newest, worst, worst_verdicts
+from dbadmin.overview import schema_heads, worst, worst_verdicts
+from dbadmin.reach import Reach, reach, with_newest
 from dbadmin.strips import strips
-from dbadmin.text import Text
+from dbadmin.templatetags.dbadmin import age as since
+from dbadmin.text import Text, quoted
 from dbadmin.timeline import timeline
 from dbadmin.upcoming import newest_runs, schedules_of, usual_schedules, when
 from dbadmin.views.access import requires
@@ -28,12 +31,12 @@ from dbadmin.views.starting import start_one
 
 SHOWN = 20
 TABS = {
-    "overview": _("Overview"),
-    "backups": _("Backups"),
-    "schedules": _("Schedules"),
-    "health": _("Health"),
-    "migrations": _("Migrations"),
-    "settings": _("Settings"),
+    "overview": gettext_lazy("Overview"),
+    "backups": gettext_lazy("Backups"),
+    "schedules": gettext_lazy("Schedules"),
+    "health": gettext_lazy("Health"),
+    "migrations": gettext_lazy("Migrations"),
+    "settings": gettext_lazy("Settings"),
 }
 
 
@@ -74,10 +77,13 @@ def database(request: HttpRequest, slug: str) -> HttpResponse:
     found = get_object_or_404(with_newest(Database.objects.select_related("application")), slug=slug)
     tab = request.GET.get("tab", "")
     tab = tab if tab in TABS else "overview"
+    reached = reach([found])[found.pk]
     context = {
         "database": found,
+        "situation": _situation(found, reached),
+        "reached": reached,
+        "restorable": reached.backup or getattr(found, "newest_id", None),
         "address": _address(found),
-        "keys": wanted_keys([found]).get(found.pk, ()),
         "verdict": worst(found.check_results.order_by().values_list("verdict", flat=True).distinct()),
         "statuses": list(found.migration_statuses.all()),
         "active": Job.objects.active().filter(database=found).first(),
@@ -85,6 +91,30 @@ def database(request: HttpRequest, slug: str) -> HttpResponse:
         "tab": tab,
     }
     return render(request, f"dbadmin/database/{tab}.html", context | _content_of(tab, found))
+
+
+def _situation(found: Database, reached: Reach) -> str:
+    """Say in a sentence whether it could be brought back now, and what that takes."""
+    name, age = found.name, since(reached.finished_at) or _("a minute")
+    if found.removed_at:
+        return _("{name} is off the dashboard").format(name=name)
+    if reached.backup is None and reached.away:
+        return ngettext(
+            "{name} cannot be brought back until {storages} can be read again",
+            "{name} cannot be brought back until one of {storages} can be read again",
+            len(reached.away),
+        ).format(name=name, storages=quoted(reached.away))
+    if reached.backup is None:
+        return _("{name} has no verified backup to bring it back from").format(name=name)
+    if getattr(found, "is_doubtful", False):
+        return _("{name} may not come back as it was: its newest drill did not prove that").format(name=name)
+    if reached.keys:
+        return ngettext(
+            "{name} can be brought back as it was {age} ago, with the key file of {names}",
+            "{name} can be brought back as it was {age} ago, with the key file of one of {names}",
+            len(reached.keys),
+        ).format(name=name, age=age, names=quoted(reached.keys))
+    return _("{name} can be brought back as it was {age} ago").format(name=name, age=age)
 
 
 def _content_of(tab: str, found: Database) -> dict[str, Any]:

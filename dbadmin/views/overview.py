@@ -53,6 +53,12 @@ def situation(found: Overview) -> str:
             "{without} of {total} databases could not be brought back: they have no verified backup.",
             without,
         ).format(without=without, total=total)
+    if unreachable := len(found.unreachable):
+        return ngettext(
+            "{unreachable} of {total} databases cannot be brought back until its storage can be read again.",
+            "{unreachable} of {total} databases cannot be brought back until their storages can be read again.",
+            unreachable,
+        ).format(unreachable=unreachable, total=total)
     if doubtful := len(found.doubtful):
         return ngettext(
             "{doubtful} of {total} databases may not come back as it was: its newest drill did not prove that.",

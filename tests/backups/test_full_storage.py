@@ -108,8 +108,33 @@ def test_a_look_that_fails_says_away_and_one_that_succeeds_takes_it_back(
 def test_a_copy_that_was_read_is_not_away(database: Database, backup: Backup, storage: Storage) -> None:
     Storage.objects.update(problem=Text("The disk is gone."), is_away=True)
     verify_backup(backup, Silent())
-    assert not Storage.objects.get().is_away
-    assert Storage.objects.get().problem  # nobody has written to it
+    assert [(str(each.problem), each.is_away) for each in Storage.objects.all()] == [("", False)]
+
+
+def test_what_hinders_writing_is_not_ended_by_reading(database: Database, backup: Backup, storage: Storage) -> None:
+    fill(storage)
+    problem = tried(storage).problem
+    verify_backup(backup, Silent())
+    reconcile(database=database, progress=Silent())
+    assert Storage.objects.get().problem == problem
+    (root(storage) / "filling").unlink()
+    reconcile(database=database, progress=Silent())
+    assert Storage.objects.get().problem == problem
+    assert not tried(storage).problem
+
+
+def test_a_look_ends_that_a_place_is_shared_when_it_is_not(
+    database: Database, backup: Backup, storage: Storage, tmp_path: Path
+) -> None:
+    (tmp_path / "alias").symlink_to(root(storage))
+    alias = make_storage(tmp_path / "alias", name="Alias")
+    problem = tried(storage).problem
+    assert problem
+    reconcile(database=database, progress=Silent())
+    assert Storage.objects.get(pk=storage.pk).problem == problem
+    alias.delete()
+    reconcile(database=database, progress=Silent())
+    assert not Storage.objects.get().problem
 
 
 def test_a_copy_that_was_written_takes_both_back(database: Database, storage: Storage) -> None:

@@ -1,0 +1,91 @@
+"""How far off the newest backup of a database is: in a storage that is away, or sealed for a key that is not here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+
+from dbadmin.choices import CopyState, DrillKind, DrillState, Scope, Verdict
+from dbadmin.models import Backup, Copy, Database, Drill, Finding, Storage
+from dbadmin.models.backup import BackupQuerySet
+from dbadmin.models.keys import closed_backups
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """The newest backup that can be read now, and what is in the way; nothing at all where there is no backup.
+
+    ``away``: the storages that have the newest backup, when none of them can be read; ``backup`` is an older one then,
+    or None. ``keys``: what the keys are called of which one is wanted to read ``backup``, and is not here.
+    """
+
+    backup: int | None = None
+    finished_at: datetime | None = None
+    keys: tuple[str, ...] = ()
+    away: tuple[str, ...] = ()
+
+
+def with_newest(databases: QuerySet[Database]) -> QuerySet[Database]:
+    """Add ``newest_id`` and ``newest_at`` of the newest full backup that can be restored, and ``restore_seconds``.
+
+    ``is_doubtful`` is true while the newest drill, as the health check has it, did not prove what it restored.
+    """
+    newest = _newest(Backup.objects.read_whole())
+    unproven = Finding.objects.open().filter(database=OuterRef("pk"), check_id="drill", verdict=Verdict.CRITICAL)
+    drills = Drill.objects.filter(backup__database=OuterRef("pk"), state=DrillState.PROVEN, kind=DrillKind.FULL)
+    return databases.annotate(
+        newest_id=Subquery(newest.values("pk")[:1]),
+        is_doubtful=Exists(unproven),
+        newest_at=Subquery(newest.values("finished_at")[:1]),
+        restore_seconds=Subquery(drills.order_by("-finished_at").values("restore_seconds")[:1]),
+    )
+
+
+def reach(databases: Iterable[Database]) -> dict[int, Reach]:
+    """Return what is in the way to the newest backup of each database, as of ``with_newest``.
+
+    It is judged by the catalogue, with at most five queries; no storage is asked.
+    """
+    newest = {each.pk: (getattr(each, "newest_id", None), getattr(each, "newest_at", None)) for each in databases}
+    away = _away({backup: database for database, (backup, _at) in newest.items() if backup})
+    at_hand = newest | _elsewhere(away)
+    closed = closed_backups(backup for backup, _at in at_hand.values() if backup)
+    return {
+        database: Reach(
+            backup=backup,
+            finished_at=finished_at,
+            keys=tuple(sorted(closed.get(backup, {}).values())) if backup else (),
+            away=away.get(database, ()),
+        )
+        for database, (backup, finished_at) in at_hand.items()
+    }
+
+
+def _newest(backups: BackupQuerySet) -> BackupQuerySet:
+    return backups.past().filter(database=OuterRef("pk"), scope=Scope.FULL).order_by("-finished_at")
+
+
+def _away(backups: dict[int, int]) -> dict[int, tuple[str, ...]]:
+    """Return the storages of those of some backups, given with their databases, that none of them can give back."""
+    if not Storage.objects.filter(is_away=True).exists():
+        return {}
+    held: dict[int, dict[str, bool]] = defaultdict(dict)
+    read = Copy.objects.filter(backup__in=backups, state=CopyState.STORED, verified_at__isnull=False)
+    for backup, name, is_away in read.values_list("backup_id", "storage__name", "storage__is_away"):
+        held[backups[backup]][name] = is_away
+    return {database: tuple(sorted(names)) for database, names in held.items() if all(names.values())}
+
+
+def _elsewhere(databases: Collection[int]) -> dict[int, tuple[int | None, datetime | None]]:
+    """Return the newest backup of each database in a storage that can be read, and when it was finished."""
+    if not databases:
+        return {}
+    there = Copy.objects.filter(state=CopyState.STORED, verified_at__isnull=False, storage__is_away=False)
+    newest = _newest(Backup.objects.available().filter(Exists(there.filter(backup=OuterRef("pk")))))
+    rows = Database.objects.filter(pk__in=databases).annotate(at_hand=Subquery(newest.values("pk")[:1]))
+    found = rows.annotate(at_hand_at=Subquery(newest.values("finished_at")[:1]))
+    return {pk: (backup, at) for pk, backup, at in found.values_list("pk", "at_hand", "at_hand_at")}
