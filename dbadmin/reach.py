@@ -84,8 +84,7 @@ def _elsewhere(databases: Collection[int]) -> dict[int, tuple[int | None, dateti
     """Return the newest backup of each database in a storage that can be read, and when it was finished."""
     if not databases:
         return {}
-    there = Copy.objects.filter(state=CopyState.STORED, verified_at__isnull=False, storage__is_away=False)
-    newest = _newest(Backup.objects.available().filter(Exists(there.filter(backup=OuterRef("pk")))))
+    newest = _newest(Backup.objects.at_hand())
     rows = Database.objects.filter(pk__in=databases).annotate(at_hand=Subquery(newest.values("pk")[:1]))
     found = rows.annotate(at_hand_at=Subquery(newest.values("finished_at")[:1]))
     return {pk: (backup, at) for pk, backup, at in found.values_list("pk", "at_hand", "at_hand_at")}

@@ -58,7 +58,7 @@ def delete_backup(backup: Backup, *, actor: audit.Actor, reason: str, confirmed:
     _require_free(row, reason)
     if is_only_good_one(row) and confirmed not in (row.database.slug, row.database.name):
         raise Refused(
-            Text("It is the only good backup of “{name}”.", name=row.database.name),
+            Text("It is the only good backup of “{name}” that can be read now.", name=row.database.name),
             Text("Take another one first, or confirm with the short name “{slug}”.", slug=row.database.slug),
         )
     why = by_hand(reason.strip())
@@ -81,8 +81,8 @@ def _deletable(row: Backup) -> list[Copy]:
 
 
 def is_only_good_one(backup: Backup) -> bool:
-    """Say whether no other backup with the same scope could be restored."""
-    others = Backup.objects.read_whole().filter(database=backup.database_id, scope=backup.scope).exclude(pk=backup.pk)
+    """Say whether no other backup with the same scope could be restored now; where it lies may be away."""
+    others = Backup.objects.at_hand().filter(database=backup.database_id, scope=backup.scope).exclude(pk=backup.pk)
     return backup.state == BackupState.AVAILABLE and not others.exists()
 
 

@@ -46,8 +46,15 @@ class BackupQuerySet(models.QuerySet["Backup"]):
 
     def read_whole(self) -> BackupQuerySet:
         """Those of which a stored copy was read to its last byte: what was adopted and never verified may be rotten."""
+        return self._with_copy()
+
+    def at_hand(self) -> BackupQuerySet:
+        """Of these, those of which such a copy is in a storage that could be read when it was last looked into."""
+        return self._with_copy(storage__is_away=False)
+
+    def _with_copy(self, **where: bool) -> BackupQuerySet:
         read = Copy.objects.filter(backup=models.OuterRef("pk"), state=CopyState.STORED, verified_at__isnull=False)
-        return self.available().filter(models.Exists(read))
+        return self.available().filter(models.Exists(read.filter(**where)))
 
     def past(self) -> BackupQuerySet:
         """Without those that a clock that was ahead has dated into the future: how old they are nobody knows."""

@@ -61,4 +61,14 @@ def test_the_only_good_one_is_deleted_only_with_the_typed_name(database: Databas
     assert states(only)[0] == BackupState.DELETED
 
 
+def test_one_in_a_storage_that_is_away_is_no_other_good_one(database: Database, storage: Storage) -> None:
+    here, vault = put(database, storage, days=2), make_storage(is_away=True)
+    put(database, vault, days=1)
+    with pytest.raises(Refused, match="the only good backup"):
+        delete_backup(here, actor=audit.SYSTEM, reason="space")
+    Storage.objects.filter(pk=vault.pk).update(is_away=False)
+    delete_backup(here, actor=audit.SYSTEM, reason="space")
+    assert states(here)[0] == BackupState.DELETED
+
+
 # By the clock
