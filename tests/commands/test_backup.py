@@ -14,7 +14,7 @@ from dbadmin.choices import BackupState, JobKind, JobState
 from dbadmin.jobs.queue import enqueue
 from dbadmin.models import AuditEvent, Backup, Copy, Database, Job, Storage
 from tests.backups.files import flip_a_byte, stored
-from tests.factories import make_storage
+from tests.factories import make_storage, make_worker
 from tests.sqlite_file import make_sqlite_file, sqlite_database
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,6 +58,17 @@ def test_backup_run_queue_leaves_it_to_a_worker(database: Database, storage: Sto
     code, document = run("backup", "run", "shop", "--queue")
     assert (code, document["results"][0]["state"]) == (0, "queued")
     assert not Backup.objects.exists()
+
+
+def test_backup_run_queue_says_when_no_worker_takes_it(
+    database: Database, storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    no_worker = "No worker runs for databases without a site; jobs that wait for one: 1. manage.py worker"
+    call_command("backup", "run", "shop", "--queue")
+    assert no_worker in capsys.readouterr().out
+    make_worker()
+    call_command("backup", "run", "shop", "--queue")
+    assert "No worker" not in capsys.readouterr().out
 
 
 def test_backup_run_all_goes_on_after_a_failure_and_exits_2(database: Database, storage: Storage) -> None:

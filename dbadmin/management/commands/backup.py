@@ -7,6 +7,8 @@ from argparse import ArgumentParser
 from collections.abc import Iterable
 from typing import Any
 
+from django.utils import timezone
+
 from dbadmin import audit
 from dbadmin.archives.encryption import offered
 from dbadmin.backups.going import note_removals
@@ -16,6 +18,7 @@ from dbadmin.choices import ComparisonState, JobKind, JobState, Scope
 from dbadmin.exceptions import UsageError
 from dbadmin.jobs.foreground import work_on
 from dbadmin.jobs.queue import enqueue
+from dbadmin.jobs.workers import gaps
 from dbadmin.management.command import CRITICAL, DONE, UNKNOWN, WARNING, Outcome, VerbCommand, find_database
 from dbadmin.management.comparisons import comparison_lines, comparison_row
 from dbadmin.management.in_turn import in_turn
@@ -86,7 +89,7 @@ class Command(KeepingVerbs, StatisticsVerbs, MirroringVerbs, VerbCommand):
         bad = [job for job in jobs if not job.is_active and job.state != JobState.SUCCEEDED]
         return Outcome(
             results=[*map(_result, jobs), *done.rows(JobKind.BACKUP)],
-            lines=[*map(job_line, jobs), *done.lines()],
+            lines=[*map(job_line, jobs), *done.lines(), *_untaken(jobs)],
             exit_code=done.exit_code or (CRITICAL if bad else WARNING if _is_partial(jobs) else DONE),
         )
 
@@ -209,6 +212,12 @@ def _copy(backup: Backup, storage: Storage) -> Copy:
     if copy is None:
         raise UsageError(Text("“{storage}” has no copy of this backup.", storage=storage.name))
     return copy
+
+
+def _untaken(jobs: list[Job]) -> list[str]:
+    """Say of what was queued that nobody takes it, and what to run."""
+    sites = {job.database.site for job in jobs if job.is_active}
+    return [gap.line for gap in gaps(timezone.now()) if gap.site in sites] if sites else []
 
 
 def _is_partial(jobs: list[Job]) -> bool:

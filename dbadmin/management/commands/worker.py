@@ -82,7 +82,7 @@ class Command(VerbCommand):
 def _listed() -> Outcome:
     fleet = workers.gather(timezone.now())
     lines = [_line(worker) for worker in fleet.seen]
-    lines += [f"{gap.sentence} {gap.command}" for gap in fleet.gaps]
+    lines += [gap.line for gap in fleet.gaps]
     return Outcome(
         results=[_row(worker) for worker in fleet.seen],
         lines=lines or [str(Text("No worker runs. Start one: manage.py worker"))],
@@ -109,7 +109,7 @@ def _row(worker: workers.Seen) -> dict[str, Any]:
 
 def _line(worker: workers.Seen) -> str:
     process = worker.process
-    state = "alive" if worker.is_alive else "ended" if process.stopped_at else "silent"
+    state = str(Text("alive") if worker.is_alive else Text("ended") if process.stopped_at else Text("silent"))
     job = f"#{worker.job.pk} {worker.job}" if worker.job else "–"
     other = "" if worker.is_of_our_version else f"  {Text('(other version)')}"
     queues = ",".join(process.queues)
