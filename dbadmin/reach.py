@@ -48,7 +48,7 @@ def with_newest(databases: QuerySet[Database]) -> QuerySet[Database]:
 def reach(databases: Iterable[Database]) -> dict[int, Reach]:
     """Return what is in the way to the newest backup of each database, as of ``with_newest``.
 
-    It is judged by the catalogue, with at most five queries; no storage is asked.
+    It is judged by the catalogue, with at most six queries; no storage is asked.
     """
     newest = {each.pk: (getattr(each, "newest_id", None), getattr(each, "newest_at", None)) for each in databases}
     away = _away({backup: database for database, (backup, _at) in newest.items() if backup})
@@ -86,5 +86,6 @@ def _elsewhere(databases: Collection[int]) -> dict[int, tuple[int | None, dateti
         return {}
     newest = _newest(Backup.objects.at_hand())
     rows = Database.objects.filter(pk__in=databases).annotate(at_hand=Subquery(newest.values("pk")[:1]))
-    found = rows.annotate(at_hand_at=Subquery(newest.values("finished_at")[:1]))
-    return {pk: (backup, at) for pk, backup, at in found.values_list("pk", "at_hand", "at_hand_at")}
+    found = dict(rows.values_list("pk", "at_hand"))
+    times = dict(Backup.objects.filter(pk__in=found.values()).values_list("pk", "finished_at"))
+    return {pk: (backup, times.get(backup)) for pk, backup in found.items()}
