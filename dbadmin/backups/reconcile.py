@@ -58,7 +58,7 @@ def reconcile(
         progress.phase(Text("Looking into “{storage}”", storage=storage.name), unit="items")
         try:
             _look_into(storage, database, found, progress, now=now or timezone.now())
-            _note(storage, Text("") if _is_over(storage) else storage.problem, now, is_away=False)
+            _answers(storage, now)
             answered.append(storage)
         except (StorageError, ValidationFailed) as error:
             failures.append((storage, error))
@@ -219,9 +219,12 @@ def _write_orphans(
     return list(known.filter(key__in=rows))
 
 
-def _is_over(storage: Storage) -> bool:
-    """Say whether the problem of a storage that has answered is one that an answer ends; a full disk is none."""
-    return storage.is_away or (is_shared(storage) and shared_with(storage.backend(), itself=storage.pk) is None)
+def _answers(storage: Storage, now: datetime | None) -> None:
+    """Take back what an answer ends; a full disk, which a test or a write has found, it does not end."""
+    storage.refresh_from_db(fields=["problem", "is_away"])  # looking into it may have taken long
+    is_alone = is_shared(storage) and shared_with(storage.backend(), itself=storage.pk) is None
+    if not storage.problem or storage.is_away or is_alone:
+        _note(storage, Text(""), now, is_away=False)
 
 
 def _note(storage: Storage, problem: Text, now: datetime | None, *, is_away: bool) -> None:

@@ -113,10 +113,10 @@ def test_a_copy_that_was_read_is_not_away(database: Database, backup: Backup, st
 
 def test_what_hinders_writing_is_not_ended_by_reading(database: Database, backup: Backup, storage: Storage) -> None:
     fill(storage)
-    problem = tried(storage).problem
+    problem, found_at = tried(storage).problem, storage.checked_at
     verify_backup(backup, Silent())
     reconcile(database=database, progress=Silent())
-    assert Storage.objects.get().problem == problem
+    assert [(each.problem, each.checked_at) for each in Storage.objects.all()] == [(problem, found_at)]
     (root(storage) / "filling").unlink()
     reconcile(database=database, progress=Silent())
     assert Storage.objects.get().problem == problem

@@ -46,6 +46,17 @@ def test_what_lies_only_where_nothing_answers_cannot_be_brought_back(viewer: Cli
     sentence = f"{backup.database} cannot be brought back until “Vault” can be read again</h1>"
     assert sentence in shown(viewer, backup.database)
     assert NEWER not in shown(viewer, backup.database)
+    for path in ("/", backup.database.get_absolute_url()):
+        assert '“Vault”, which cannot be read now. <a href="/storages/">' in viewer.get(path).content.decode()
+
+
+def test_a_copy_that_cannot_be_read_now_says_so(viewer: Client, vault: Storage) -> None:
+    backup = make_backup(storage=vault)
+    in_both(backup, make_storage())
+    said = f'Its storage cannot be read now. <a href="{vault.get_absolute_url()}">'
+    assert said not in viewer.get(backup.get_absolute_url()).content.decode()
+    away(vault)
+    assert viewer.get(backup.get_absolute_url()).content.decode().count(said) == 1
 
 
 def test_a_copy_elsewhere_is_enough(viewer: Client, vault: Storage) -> None:
