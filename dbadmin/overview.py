@@ -13,7 +13,7 @@ from django.utils import timezone
 from dbadmin.charts import Day
 from dbadmin.choices import JobKind, JobState, ScheduleKind, Verdict
 from dbadmin.jobs.schedules import targets
-from dbadmin.models import Application, CheckResult, Database, Finding, Job, MigrationStatus, Schedule
+from dbadmin.models import Application, CheckResult, Database, Finding, Job, MigrationStatus, Schedule, Storage
 from dbadmin.models.job import WRITERS
 from dbadmin.reach import Reach, reach, with_newest
 from dbadmin.strips import strips
@@ -50,14 +50,9 @@ class Row:
 
     @property
     def is_overdue(self) -> bool:
-        """The newest restorable backup is older than it may be. Without one, or without a limit, it is not."""
-        limit = self.database.backup_age_hours
-        return bool(limit and self.newest_at and self.now - self.newest_at > timedelta(hours=limit))
-
-    @property
-    def needs_backup(self) -> bool:
-        """There is no restorable backup, or it is too old."""
-        return self.newest_at is None or self.is_overdue
+        """The newest backup that can be read now is older than it may be. Without one, or a limit, it is not."""
+        limit, newest = self.database.backup_age_hours, self.reach.finished_at
+        return bool(limit and newest and self.now - newest > timedelta(hours=limit))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +102,9 @@ class Overview:
         return [row for row in self.cut_off if row.reach.backup is None]
 
     @property
-    def away(self) -> list[str]:
-        """The names of these storages."""
-        return sorted({name for row in self.rows for name in row.reach.away})
+    def away(self) -> list[Storage]:
+        """These storages."""
+        return sorted({storage for row in self.rows for storage in row.reach.away}, key=lambda each: each.name)
 
     @property
     def closed(self) -> list[Row]:

@@ -26,7 +26,7 @@ class Reach:
     backup: int | None = None
     finished_at: datetime | None = None
     keys: tuple[str, ...] = ()
-    away: tuple[str, ...] = ()
+    away: tuple[Storage, ...] = ()
 
 
 def with_newest(databases: QuerySet[Database]) -> QuerySet[Database]:
@@ -69,15 +69,16 @@ def _newest(backups: BackupQuerySet) -> BackupQuerySet:
     return backups.past().filter(database=OuterRef("pk"), scope=Scope.FULL).order_by("-finished_at")
 
 
-def _away(backups: dict[int, int]) -> dict[int, tuple[str, ...]]:
+def _away(backups: dict[int, int]) -> dict[int, tuple[Storage, ...]]:
     """Return the storages of those of some backups, given with their databases, that none of them can give back."""
     if not Storage.objects.filter(is_away=True).exists():
         return {}
-    held: dict[int, dict[str, bool]] = defaultdict(dict)
+    held: dict[int, list[Storage]] = defaultdict(list)
     read = Copy.objects.filter(backup__in=backups, state=CopyState.STORED, verified_at__isnull=False)
-    for backup, name, is_away in read.values_list("backup_id", "storage__name", "storage__is_away"):
-        held[backups[backup]][name] = is_away
-    return {database: tuple(sorted(names)) for database, names in held.items() if all(names.values())}
+    needed = read.select_related("storage").only("backup_id", "storage__name", "storage__is_away")
+    for copy in needed.order_by("storage__name"):
+        held[backups[copy.backup_id]].append(copy.storage)
+    return {database: tuple(found) for database, found in held.items() if all(each.is_away for each in found)}
 
 
 def _elsewhere(databases: Collection[int]) -> dict[int, tuple[int | None, datetime | None]]:

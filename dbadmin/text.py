@@ -76,7 +76,11 @@ def joined(sentences: Iterable[Text]) -> Text:
 
 def listed(words: Iterable[Text]) -> Text:
     """Return them as a list on one line, with what the reader's language puts between them; empty for none."""
-    return reduce(lambda one, other: Text("{one}, {other}", one=one, other=other), list(words) or [Text("")])
+    found = list(words) or [Text("")]
+    if len(found) == 1:
+        return found[0]
+    half = len(found) // 2  # what is nested a thousand deep cannot be shown
+    return Text("{one}, {other}", one=listed(found[:half]), other=listed(found[half:]))
 
 
 def quoted(names: Iterable[str]) -> Text:

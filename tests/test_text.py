@@ -53,3 +53,4 @@ def test_lists_of_names_are_quoted_as_the_reader_quotes() -> None:
     with translation.override("ja"):
         assert str(names) == "「Vault」、「Attic」"
     assert not quoted([])
+    assert str(quoted(["n"] * 3000)).count("n") == 3000

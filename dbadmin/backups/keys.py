@@ -11,23 +11,26 @@ from dbadmin.backups.copies import HELD
 from dbadmin.choices import CopyState
 from dbadmin.exceptions import KeyMissing, Refused
 from dbadmin.models import Backup, Copy, EncryptionKey, Schedule
-from dbadmin.models.keys import closed, counted, names, with_private_half
+from dbadmin.models.keys import as_of_now, closed, counted, names, with_private_half
 from dbadmin.text import Text, quoted
 
 
-def needed(backup: Backup, *, offered: Iterable[str] = ()) -> tuple[str, ...]:
+def needed(backup: Backup) -> tuple[str, ...]:
     """Return the public keys of which one private half has to be offered; none when it can be read already.
 
-    It is judged by the catalogue: two queries, no storage is asked. A copy that is damaged or gone counts only when
-    no good one is left. ``offered`` are private keys that are there.
+    It is judged by the catalogue: two queries, no storage is asked. A copy that is damaged, gone or in a storage that
+    is away counts only when no good one is left.
     """
-    at_hand = [recipient_of(identity) for identity in offered]
-    return closed(counted(_held(backup).values_list("state", "recipients")), offered=at_hand)
+    return closed(counted((state, recipients) for _backup, state, recipients in as_of_now(_held(backup))))
 
 
 def require_key(backup: Backup, *, offered: Sequence[str] = ()) -> None:
-    """Raise ``KeyMissing`` that names the keys, when neither this server nor ``offered`` has one that opens it."""
-    if not (missing := needed(backup, offered=offered)):
+    """Raise ``KeyMissing`` that names the keys, when neither this server nor ``offered`` has one that opens it.
+
+    ``offered`` are private keys. A storage that is away may have come back since, so its copies count.
+    """
+    at_hand = [recipient_of(identity) for identity in offered]
+    if not (missing := closed(counted(_held(backup).values_list("state", "recipients")), offered=at_hand)):
         return
     raise KeyMissing(
         _what_is_closed(backup, missing),

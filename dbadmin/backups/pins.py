@@ -58,7 +58,7 @@ def delete_backup(backup: Backup, *, actor: audit.Actor, reason: str, confirmed:
     _require_free(row, reason)
     if is_only_good_one(row) and confirmed not in (row.database.slug, row.database.name):
         raise Refused(
-            Text("It is the only good backup of “{name}” that can be read now.", name=row.database.name),
+            Text("No other good backup of “{name}” can be read now.", name=row.database.name),
             Text("Take another one first, or confirm with the short name “{slug}”.", slug=row.database.slug),
         )
     why = by_hand(reason.strip())

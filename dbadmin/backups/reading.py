@@ -41,7 +41,7 @@ def read(
     """
     require_stored(backup)
     failed: list[tuple[Copy, DbadminError]] = []
-    for copy in _candidates(backup, besides):
+    for copy in candidates(backup, besides=besides):
         try:
             answer = work(copy, copy.storage.backend())
         except (StorageError, ValidationFailed) as error:
@@ -111,15 +111,21 @@ def mark(copy: Copy, error: DbadminError) -> bool:
     return True
 
 
-def _candidates(backup: Backup, besides: Storage | None) -> list[Copy]:
-    """The copy that is read, the other good ones, and at last what was damaged or gone when it was looked at."""
+def candidates(backup: Backup, *, besides: Storage | None = None) -> list[Copy]:
+    """Return the copies in the order they are tried.
+
+    First the one that is read, then the other good ones, then those in storages that were away when they were looked
+    into, and at last what was damaged or gone. ``besides``: not in this storage.
+    """
     held = Copy.objects.filter(backup=backup, state__in=HELD).select_related("storage")
     if backup.read_from is not None:
         held = held.filter(storage=backup.read_from)
     copies = [_same_backup(copy, backup) for copy in held if copy.storage != besides]
-    return sorted(
-        copies, key=lambda copy: (copy.state != CopyState.STORED, copy.storage_id != backup.storage_id, copy.pk)
-    )
+    return sorted(copies, key=lambda copy: (*_farness(copy), copy.storage_id != backup.storage_id, copy.pk))
+
+
+def _farness(copy: Copy) -> tuple[bool, bool]:
+    return copy.state != CopyState.STORED, copy.storage.is_away
 
 
 def _why(failed: list[tuple[Copy, DbadminError]]) -> DbadminError:
@@ -128,9 +134,20 @@ def _why(failed: list[tuple[Copy, DbadminError]]) -> DbadminError:
     closed = [each for each in failed if each not in unread and each[0].state == CopyState.STORED]
     recipients = sorted({recipient for copy, _error in closed for recipient in copy.recipients})
     if not unread or not recipients:
-        return failed[0][1]
+        return _explained(*failed[0])
     said = good_copy([copy.storage.name for copy, _error in closed], recipients)
     return KeyMissing(joined((said, *(_told(*each) for each in unread))), closed[0][1].hint)
+
+
+def _explained(copy: Copy, error: DbadminError) -> DbadminError:
+    """Where a storage is away nothing was deleted: an empty folder is a disk that is not mounted."""
+    if not copy.storage.is_away or not isinstance(error, StorageError):
+        return error
+    name, problem = copy.storage.name, copy.storage.problem
+    return StorageError(
+        error.message, Text("“{storage}” could not be read when it was last looked into: {problem}", storage=name,
+                            problem=problem)
+    )  # fmt: skip
 
 
 def _told(copy: Copy, error: DbadminError) -> Text:

@@ -58,7 +58,7 @@ def reconcile(
         progress.phase(Text("Looking into “{storage}”", storage=storage.name), unit="items")
         try:
             _look_into(storage, database, found, progress, now=now or timezone.now())
-            _answers(storage, now)
+            _answers(storage, database, now)
             answered.append(storage)
         except (StorageError, ValidationFailed) as error:
             failures.append((storage, error))
@@ -219,12 +219,24 @@ def _write_orphans(
     return list(known.filter(key__in=rows))
 
 
-def _answers(storage: Storage, now: datetime | None) -> None:
-    """Take back what an answer ends; a full disk, which a test or a write has found, it does not end."""
+def _answers(storage: Storage, database: Database, now: datetime | None) -> None:
+    """Take back what an answer ends; a full disk, which a test or a write has found, it does not end.
+
+    ``StorageError`` where it answers and lets nothing be read.
+    """
     storage.refresh_from_db(fields=["problem", "is_away"])  # looking into it may have taken long
+    if storage.is_away:
+        _require_readable(storage, database)
     is_alone = is_shared(storage) and shared_with(storage.backend(), itself=storage.pk) is None
     if not storage.problem or storage.is_away or is_alone:
         _note(storage, Text(""), now, is_away=False)
+
+
+def _require_readable(storage: Storage, database: Database) -> None:
+    stored = Copy.objects.filter(storage=storage, backup__database=database, state=CopyState.STORED)
+    if copy := stored.select_related("backup").order_by("-backup__finished_at").first():
+        for _chunk in storage.backend().inner.open(f"{copy.backup.key}/{MANIFEST_NAME}"):
+            return
 
 
 def _note(storage: Storage, problem: Text, now: datetime | None, *, is_away: bool) -> None:

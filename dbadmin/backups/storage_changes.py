@@ -160,14 +160,18 @@ def only_here(storage: Storage) -> int:
 def put_back(storage: Storage, *, actor: audit.Actor) -> None:
     """Show a removed storage again; ``Refused`` when another has taken its place, or all its keys are retired.
 
-    It is written to as soon as something names it.
+    It is written to as soon as something names it. It is tried, which may take half a minute, and its problem kept.
     """
     if storage.removed_at is not None:
         require_in_use(storage.keys.all(), storage.name)
         _require_free(storage)
     with transaction.atomic():
-        if Storage.objects.filter(pk=storage.pk, removed_at__isnull=False).update(removed_at=None):
+        is_back = Storage.objects.filter(pk=storage.pk, removed_at__isnull=False).update(removed_at=None)
+        if is_back:
             audit.record(actor, "storage.return", storage)
+    if is_back:
+        with contextlib.suppress(ValidationFailed):  # nobody has looked into it while it was off
+            check(storage)
 
 
 def _require_free(storage: Storage) -> None:

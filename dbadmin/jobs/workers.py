@@ -64,11 +64,6 @@ class Gap:
         """What to run to mend it."""
         return f"manage.py worker --site {self.site}" if self.site else "manage.py worker"
 
-    @property
-    def line(self) -> str:
-        """Both, on a line of a terminal."""
-        return f"{self.sentence} {self.command}"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:

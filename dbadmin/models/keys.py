@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
@@ -48,6 +48,14 @@ def counted(copies: Iterable[tuple[str, Sequence[str]]]) -> list[Sequence[str]]:
     return good or [recipients for _state, recipients in held]
 
 
+def as_of_now(copies: QuerySet[Copy]) -> Iterator[tuple[int, str, Sequence[str]]]:
+    """Yield backup, state and public keys of each; one in a storage that is away is as good as gone."""
+    for backup, state, is_away, recipients in copies.values_list(
+        "backup_id", "state", "storage__is_away", "recipients"
+    ):
+        yield backup, CopyState.VANISHED if is_away else state, recipients
+
+
 def closed_newest(databases: QuerySet[Database], *, most: int) -> list[tuple[Database, tuple[str, ...]]]:
     """Return the databases, at most so many, whose newest full backup this server has no key for, with the keys."""
     newest = Backup.objects.available().filter(database=OuterRef("pk"), scope=Scope.FULL).order_by("-finished_at")
@@ -63,10 +71,8 @@ def closed_backups(backups: Iterable[int]) -> dict[int, dict[str, str]]:
     Two queries, however many there are; one where all are in clear.
     """
     copies: dict[int, list[tuple[str, Sequence[str]]]] = {}
-    held = Copy.objects.filter(backup__in=list(backups), state__in=HELD)
-    columns = held.values_list("backup_id", "state", "storage__is_away", "recipients")
-    for backup, state, is_away, recipients in columns:
-        copies.setdefault(backup, []).append((CopyState.VANISHED if is_away else state, recipients))
+    for backup, state, recipients in as_of_now(Copy.objects.filter(backup__in=list(backups), state__in=HELD)):
+        copies.setdefault(backup, []).append((state, recipients))
     sealed = {backup: wanted(counted(rows)) for backup, rows in copies.items()}
     known = list(EncryptionKey.objects.filter(recipient__in=set().union(*sealed.values())))
     at_hand = {key.recipient for key in known if key.is_readable}

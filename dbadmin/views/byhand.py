@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 
 from dbadmin.archives.manifest import ARCHIVE_NAME, Member
 from dbadmin.backups.naming import original_name
+from dbadmin.backups.reading import candidates
 from dbadmin.choices import EngineName
-from dbadmin.models import Backup, Copy, Restore
+from dbadmin.models import Backup, Restore
 
 
 @dataclass(frozen=True)
@@ -29,24 +30,19 @@ def steps_without_dbadmin(backup: Backup, members: Sequence[Member]) -> list[Ste
 
 
 def _unpacked(backup: Backup) -> Iterator[Step]:
-    if path := backup.storage.settings.get("path"):
+    copy = next(iter(candidates(backup)), None)
+    if copy and (path := copy.storage.settings.get("path")):
         yield Step(
             _("Go to the archive. (Or download it, and rename it to backup.tar.)"),
             f"cd {shlex.quote(f'{path}/{backup.key}')}",
         )
-    if is_encrypted(backup):
+    if copy and copy.recipients:
         yield Step(
             _("Decrypt it with the private key, which the Recovery Kit has."),
             f"age --decrypt --identity key.txt --output {ARCHIVE_NAME} {ARCHIVE_NAME}.age",
         )
     yield Step(_("Check it: the answer has to be “OK”."), f"echo '{backup.sha256}  {ARCHIVE_NAME}' | sha256sum --check")
     yield Step(_("Unpack it."), f"tar -xf {ARCHIVE_NAME}")
-
-
-def is_encrypted(backup: Backup) -> bool:
-    """Say whether the copy that is read is encrypted."""
-    copies = Copy.objects.filter(backup=backup, storage=backup.storage)
-    return bool(copies.values_list("recipients", flat=True).first())
 
 
 def _postgresql(backup: Backup, members: set[str]) -> Iterator[Step]:

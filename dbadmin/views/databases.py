@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from dbadmin import audit
@@ -99,21 +99,23 @@ def _situation(found: Database, reached: Reach) -> str:
     if found.removed_at:
         return _("{name} is off the dashboard").format(name=name)
     if reached.backup is None and reached.away:
-        return ngettext(
-            "{name} cannot be brought back until {storages} can be read again",
-            "{name} cannot be brought back until one of {storages} can be read again",
-            len(reached.away),
-        ).format(name=name, storages=quoted(reached.away))
+        words = (
+            _("{name} cannot be brought back until one of {storages} can be read again")
+            if len(reached.away) > 1
+            else _("{name} cannot be brought back until {storages} can be read again")
+        )
+        return words.format(name=name, storages=quoted(map(str, reached.away)))
     if reached.backup is None:
         return _("{name} has no verified backup to bring it back from").format(name=name)
     if getattr(found, "is_doubtful", False):
         return _("{name} may not come back as it was: its newest drill did not prove that").format(name=name)
     if reached.keys:
-        return ngettext(
-            "{name} can be brought back as it was {age} ago, with the key file of {names}",
-            "{name} can be brought back as it was {age} ago, with the key file of one of {names}",
-            len(reached.keys),
-        ).format(name=name, age=age, names=quoted(reached.keys))
+        words = (
+            _("{name} can be brought back as it was {age} ago, with the key file of one of {names}")
+            if len(reached.keys) > 1
+            else _("{name} can be brought back as it was {age} ago, with the key file of {names}")
+        )
+        return words.format(name=name, age=age, names=quoted(reached.keys))
     return _("{name} can be brought back as it was {age} ago").format(name=name, age=age)
 
 

@@ -33,7 +33,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
     )
     if request.method == "POST" and form.is_valid():
         return _deleted(request, found, form)
-    others = Backup.objects.read_whole().filter(database=found.database, scope=found.scope).exclude(pk=found.pk)
+    others = Backup.objects.at_hand().filter(database=found.database, scope=found.scope).exclude(pk=found.pk)
     context = {
         "backup": found,
         "form": form,

@@ -47,13 +47,25 @@ def situation(found: Overview) -> str:
             "None of the {total} databases could be brought back: there is no verified backup.",
             total,
         ).format(total=total)
+    unreachable = len(found.unreachable)
+    if without and unreachable:
+        return _(
+            "{lost} of {total} databases cannot be brought back now: {without} without a verified backup, "
+            "{unreachable} only in storages that cannot be read."
+        ).format(lost=without + unreachable, total=total, without=without, unreachable=unreachable)
     if without:
         return ngettext(
             "{without} of {total} databases could not be brought back: it has no verified backup.",
             "{without} of {total} databases could not be brought back: they have no verified backup.",
             without,
         ).format(without=without, total=total)
-    if unreachable := len(found.unreachable):
+    if unreachable == total:
+        return ngettext(
+            "Your database cannot be brought back until its storage can be read again.",
+            "None of the {total} databases can be brought back until their storages can be read again.",
+            total,
+        ).format(total=total)
+    if unreachable:
         return ngettext(
             "{unreachable} of {total} databases cannot be brought back until its storage can be read again.",
             "{unreachable} of {total} databases cannot be brought back until their storages can be read again.",

@@ -57,8 +57,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 @requires("dbadmin.run_backup")
 @require_POST
 def test(request: HttpRequest, pk: int) -> HttpResponse:
-    """Try everything that backups need of a registered storage, show each stage, and keep the verdict."""
-    found = get_object_or_404(Storage.objects.registered(), pk=pk)
+    """Try everything that backups need of a storage, show each stage, and keep the verdict."""
+    found = get_object_or_404(Storage, pk=pk)
     audit.record(audit.from_request(request), "storage.test", found)
     template = "dbadmin/_probe.html" if "HX-Request" in request.headers else "dbadmin/storage_test.html"
     try:

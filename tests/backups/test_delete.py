@@ -55,7 +55,7 @@ def test_deleting_by_hand_respects_the_guards(guard: str, backups: list[Backup],
 def test_the_only_good_one_is_deleted_only_with_the_typed_name(database: Database, storage: Storage) -> None:
     only = put(database, storage, days=1)
     put(database, storage, days=2, state="damaged")
-    with pytest.raises(Refused, match="the only good backup"):
+    with pytest.raises(Refused, match="No other good backup"):
         delete_backup(only, actor=audit.SYSTEM, reason="space")
     delete_backup(only, actor=audit.SYSTEM, reason="space", confirmed="shop")
     assert states(only)[0] == BackupState.DELETED
@@ -64,7 +64,7 @@ def test_the_only_good_one_is_deleted_only_with_the_typed_name(database: Databas
 def test_one_in_a_storage_that_is_away_is_no_other_good_one(database: Database, storage: Storage) -> None:
     here, vault = put(database, storage, days=2), make_storage(is_away=True)
     put(database, vault, days=1)
-    with pytest.raises(Refused, match="the only good backup"):
+    with pytest.raises(Refused, match="No other good backup"):
         delete_backup(here, actor=audit.SYSTEM, reason="space")
     Storage.objects.filter(pk=vault.pk).update(is_away=False)
     delete_backup(here, actor=audit.SYSTEM, reason="space")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from dbadmin.exceptions import StorageError
 from dbadmin.health.run import run_checks
 from dbadmin.models import Backup, CheckResult, Database, Storage
 from dbadmin.progress import Silent
+from dbadmin.storages.local import LocalStorage
 from dbadmin.storages.probe import READ, probe_storage
 from dbadmin.text import Text
 from tests.factories import make_storage
@@ -121,6 +123,22 @@ def test_what_hinders_writing_is_not_ended_by_reading(database: Database, backup
     reconcile(database=database, progress=Silent())
     assert Storage.objects.get().problem == problem
     assert not tried(storage).problem
+
+
+def test_what_can_be_listed_and_not_read_stays_away(
+    database: Database, backup: Backup, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(self: LocalStorage, key: str, *, offset: int = 0) -> Iterator[bytes]:
+        raise StorageError(Text("Nobody may read here."))
+
+    Storage.objects.update(is_away=True, problem=Text("Nobody may read here."))
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStorage, "open", closed)
+        with pytest.raises(StorageError, match="Nobody may read"):
+            reconcile(database=database, progress=Silent())
+        assert Storage.objects.get().is_away
+    reconcile(database=database, progress=Silent())
+    assert not Storage.objects.get().is_away
 
 
 def test_a_look_ends_that_a_place_is_shared_when_it_is_not(

@@ -45,7 +45,7 @@ def test_a_reason_deletes_and_asks_for_the_job(admin: Client, backups: list[Back
 
 def test_the_only_good_one_needs_the_typed_name(admin: Client, backups: list[Backup]) -> None:
     admin.post(url(backups[0]), {"reason": "test data"})
-    assert "the only good backup" in admin.get(url(backups[1])).content.decode()
+    assert "No other good backup of this database" in admin.get(url(backups[1])).content.decode()
     assert "not the name" in admin.post(url(backups[1]), {"reason": "x", "name": "shop"}).content.decode()
     assert states(backups[1])[0] == "available"
     admin.post(url(backups[1]), {"reason": "x", "name": "Shop"})

@@ -18,7 +18,7 @@ from dbadmin.choices import ComparisonState, JobKind, JobState, Scope
 from dbadmin.exceptions import UsageError
 from dbadmin.jobs.foreground import work_on
 from dbadmin.jobs.queue import enqueue
-from dbadmin.jobs.workers import gaps
+from dbadmin.jobs.workers import nobody_takes
 from dbadmin.management.command import CRITICAL, DONE, UNKNOWN, WARNING, Outcome, VerbCommand, find_database
 from dbadmin.management.comparisons import comparison_lines, comparison_row
 from dbadmin.management.in_turn import in_turn
@@ -215,9 +215,9 @@ def _copy(backup: Backup, storage: Storage) -> Copy:
 
 
 def _untaken(jobs: list[Job]) -> list[str]:
-    """Say of what was queued that nobody takes it, and what to run."""
-    sites = {job.database.site for job in jobs if job.is_active}
-    return [gap.line for gap in gaps(timezone.now()) if gap.site in sites] if sites else []
+    """Say of what was queued why nobody takes it."""
+    now = timezone.now()
+    return list(dict.fromkeys(str(why) for job in jobs if (why := nobody_takes(job, now))))
 
 
 def _is_partial(jobs: list[Job]) -> bool:

@@ -82,7 +82,7 @@ class Command(VerbCommand):
 def _listed() -> Outcome:
     fleet = workers.gather(timezone.now())
     lines = [_line(worker) for worker in fleet.seen]
-    lines += [gap.line for gap in fleet.gaps]
+    lines += [f"{gap.sentence} {gap.command}" for gap in fleet.gaps]
     return Outcome(
         results=[_row(worker) for worker in fleet.seen],
         lines=lines or [str(Text("No worker runs. Start one: manage.py worker"))],
