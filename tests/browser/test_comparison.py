@@ -13,6 +13,7 @@ from dbadmin.backups.compare import compare_backup
 from dbadmin.backups.take import take_backup
 from dbadmin.models import Comparison, Database
 from dbadmin.progress import Silent
+from tests.browser.layout import overflow
 from tests.browser.test_chrome import violations
 from tests.factories import make_application, make_database, make_storage
 from tests.sqlite_file import make_sqlite_file, sqlite_database
@@ -79,4 +80,4 @@ def test_json_is_shown_key_by_key(page: Page, transactional_db: None, tmp_path: 
     expect(page.get_by_text("list[1].deep")).to_be_visible()
     assert "old" not in page.locator("main").inner_text().split()
     assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert overflow(page) == 0

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dbadmin.models import Job
+from tests.browser.layout import overflow
 from tests.browser.test_chrome import violations
 from tests.factories import make_backup, make_database
 
@@ -22,7 +23,7 @@ def test_a_server_is_chosen_on_the_backups_page(page: Page) -> None:
     expect(where.locator("option:checked")).to_have_text("A throw-away server on this machine (recommended)")
     where.select_option("stage")
     assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert overflow(page) == 0
     page.get_by_role("button", name="Drill there").click()
     page.wait_for_url("**/jobs/**")
     assert Job.objects.get(kind="drill").params["on"] == "stage"

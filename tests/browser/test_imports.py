@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from dbadmin.backups import spool
 from dbadmin.models import Database, Import, Job
+from tests.browser.layout import overflow_on_a_phone
 from tests.browser.test_chrome import violations
 from tests.browser.test_operations import worker
 from tests.factories import make_application
@@ -36,15 +37,14 @@ def shop(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def looks_right(page: Page) -> None:
     """On a wide screen and on a phone."""
     assert violations(page) == []
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.set_viewport_size({"width": 1280, "height": 800})
+    assert overflow_on_a_phone(page) == 0
 
 
 def test_a_file_is_uploaded_looked_at_and_imported(page: Page, shop: Database, tmp_path: Path) -> None:
     old = make_sqlite_file(tmp_path / "old shop.db", rows=7)
     page.goto("/backups/")
     page.get_by_role("link", name="Import").click()
+    expect(page.get_by_label("File")).to_be_visible()
     looks_right(page)
     page.get_by_label("File").set_input_files(old)
     page.get_by_role("button", name="Upload and look at it").click()
@@ -55,6 +55,7 @@ def test_a_file_is_uploaded_looked_at_and_imported(page: Page, shop: Database, t
     expect(page.get_by_role("heading", level=1)).to_contain_text("Ready to import")
     looks_right(page)
     page.get_by_role("button", name="Import into copy.db").click()
+    page.wait_for_url("**/jobs/*/")
     with worker(Job.objects.get()):
         expect(page.get_by_role("link", name="Show the report")).to_be_visible()
     page.get_by_role("link", name="Show the report").click()

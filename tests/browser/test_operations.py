@@ -24,6 +24,7 @@ from dbadmin.models import (
     Storage,
 )
 from dbadmin.text import Text
+from tests.browser.layout import overflow
 from tests.browser.test_chrome import violations
 from tests.factories import make_application, make_backup, make_job, make_storage
 from tests.sqlite_file import make_large_sqlite_file, sqlite_database
@@ -110,7 +111,7 @@ def test_pages_are_accessible(page: Page, everything: Backup, path: str) -> None
 def test_pages_fit_a_phone(page: Page, everything: Backup, path: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(address(path, everything))
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert overflow(page) == 0
     expect(page.locator("h1:visible")).to_have_count(1)
 
 

@@ -24,6 +24,7 @@ from dbadmin.models import (
 )
 from dbadmin.roles import create_groups
 from dbadmin.text import Text
+from tests.browser.layout import overflow
 from tests.browser.test_chrome import violations
 from tests.factories import (
     make_application,
@@ -119,7 +120,7 @@ def test_nothing_is_off_the_screen_of_a_phone(page: Page, backup: Backup, langua
     for path in (*LISTS, *details(backup)):
         page.goto(path)
         assert page.locator("html").get_attribute("lang") == language
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
+        assert overflow(page) == 0, path
         assert page.evaluate(WIDE_TABLES) == [], path
 
 

@@ -11,6 +11,7 @@ from dbadmin.jobs.clock import tick
 from dbadmin.jobs.execution import execute
 from dbadmin.models import Backup, Database, Destination, Job, Schedule, ScheduleRun, Storage
 from dbadmin.text import Text
+from tests.browser.layout import overflow
 from tests.browser.test_chrome import violations
 from tests.factories import make_application, make_backup, make_retention, make_schedule, make_storage
 from tests.sqlite_file import make_sqlite_file, sqlite_database
@@ -83,7 +84,7 @@ def test_pages_are_accessible(page: Page, busy: Schedule, path: str) -> None:
 def test_pages_fit_a_phone(page: Page, busy: Schedule, path: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(address(path, busy))
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert overflow(page) == 0
     expect(page.locator("h1:visible")).to_have_count(1)
 
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from dbadmin.models import AuditEvent, Orphan, Schedule, ScheduleRun, Storage, StorageSample
 from dbadmin.text import Text
+from tests.browser.layout import overflow
 from tests.browser.test_chrome import violations
 from tests.factories import make_application, make_backup, make_copy, make_database, make_job, make_storage
 from tests.storages.servers import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, rclone_s3
@@ -82,7 +83,7 @@ def test_pages_fit_a_phone(page: Page, year: Storage) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     for path in paths(year):
         page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        assert overflow(page) == 0, path
         expect(page.locator("h1:visible")).to_have_count(1)
 
 
