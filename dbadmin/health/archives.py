@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Count, Q, QuerySet
 
-from dbadmin.choices import BackupState, CopyState, JobKind, JobState
+from dbadmin.choices import BackupState, CopyState, JobKind, JobState, Scope
 from dbadmin.health.registry import Archives
 from dbadmin.models import Backup, Copy, Database, Job, Orphan, Storage
 
@@ -13,7 +13,7 @@ TRIED = 2
 
 
 def archives(database: Database) -> Archives:
-    """Return the numbers of what is wrong: six queries, eight when copies wait to be deleted. No storage is asked."""
+    """Return the numbers of what is wrong: at most ten queries. No storage is asked."""
     copies = Copy.objects.filter(backup__database=database, storage__removed_at=None)
     gone, lost = Q(state=CopyState.VANISHED), Q(backup__state=BackupState.VANISHED)
     missing = copies.filter(state__in=(CopyState.VANISHED, CopyState.EXPIRING)).aggregate(
@@ -26,6 +26,7 @@ def archives(database: Database) -> Archives:
     partial = Backup.objects.available().filter(database=database, missing_copies__gt=0)
     troubled = [each for each in Storage.objects.filter(pk__in=holding) if each.is_away or each.problem]
     failing = copies.filter(backup__in=partial, retry_at__isnull=False, attempts__gte=TRIED).values("storage")
+    away = tuple(storage.name for storage in troubled if storage.is_away)
     failed = list(_failed_expiries(database)) if missing["undeleted"] else []
     return Archives(
         looked_at=looks.order_by("-created_at").values_list("finished_at", flat=True).first(),
@@ -34,12 +35,20 @@ def archives(database: Database) -> Archives:
         partial=partial.count(),
         without=tuple(Storage.objects.filter(pk__in=failing).order_by("name").values_list("name", flat=True)),
         orphans=Orphan.objects.filter(storage__removed_at=None, key__startswith=f"{database.slug}/").count(),
-        away=tuple(storage.name for storage in troubled if storage.is_away),
+        away=away,
+        is_cut_off=bool(away) and _is_cut_off(database),
         ill=tuple(storage.name for storage in troubled if not storage.is_away),
         undeleted=missing["undeleted"] if failed else 0,
         undeleted_since=failed[0].created_at if failed else None,
         undeleted_because=failed[-1].message if failed else None,
     )
+
+
+def _is_cut_off(database: Database) -> bool:
+    """A copy at hand that nobody has read yet counts: it is too early for an alarm."""
+    full = Copy.objects.filter(backup__database=database, backup__scope=Scope.FULL, state=CopyState.STORED)
+    stored = full.filter(backup__state=BackupState.AVAILABLE)
+    return stored.exists() and not stored.filter(storage__is_away=False).exists()
 
 
 def _failed_expiries(database: Database) -> QuerySet[Job]:

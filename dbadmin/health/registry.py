@@ -59,7 +59,8 @@ class Proof:
 @dataclass(frozen=True, kw_only=True)
 class Archives:
     """What was found when the storages were last looked into; ``away``: those that hold something and could not
-    be read; ``ill``: those that can be, and have another problem, such as a full disk.
+    be read; ``ill``: those that can be, and have another problem, such as a full disk. ``is_cut_off``: the database
+    could be brought back, but only from storages that are away.
 
     ``vanished_copies`` are of backups that have another copy, ``vanished_backups`` have none. ``partial``: backups
     that are not yet in all their storages; ``without``: storages that failed repeatedly to take them. ``undeleted``:
@@ -72,6 +73,7 @@ class Archives:
     orphans: int = 0
     away: tuple[str, ...] = ()
     ill: tuple[str, ...] = ()
+    is_cut_off: bool = False
     partial: int = 0
     without: tuple[str, ...] = ()
     undeleted: int = 0

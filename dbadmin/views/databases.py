@@ -46,8 +46,14 @@ def databases(request: HttpRequest) -> HttpResponse:
     """List the databases by application."""
     verdicts, heads = worst_verdicts(), schema_heads()
     found = list(with_newest(_narrowed(request).select_related("application")))
+    reached = reach(found)
     rows = [
-        {"database": each, "verdict": worst({verdicts.get(each.pk, "")}), "heads": heads.get(each.pk, [])}
+        {
+            "database": each,
+            "verdict": worst({verdicts.get(each.pk, "")}),
+            "heads": heads.get(each.pk, []),
+            "away": reached[each.pk].away,
+        }
         for each in found
     ]
     total = Database.objects.registered().aggregate(total=Count("pk"), applications=Count("application", distinct=True))

@@ -86,11 +86,27 @@ def test_a_folder_that_is_gone_is_away(database: Database, backup: Backup, stora
     unplug(storage)
     assert tried(storage).is_away
     verdict, words = said(database)
-    assert verdict == Verdict.WARNING
-    assert f"could not be looked into: {storage.name}." in words
+    assert verdict == Verdict.CRITICAL
+    assert f"All its backups are where they cannot be read now: {storage.name}." in words
     ready, place = readiness()
     assert (place.counts, place.is_ill) == (False, True)
     assert "No storage has a recent backup" in str(ready.missing)
+
+
+def test_while_an_older_backup_can_be_read_it_is_a_warning(
+    database: Database, backup: Backup, storage: Storage, tmp_path: Path
+) -> None:
+    other = make_storage(tmp_path / "other", name="Other")
+    at_hand = take_backup(database=database, storages=[other], scope="full", progress=Silent())
+    unplug(storage)
+    assert tried(storage).is_away
+    verdict, words = said(database)
+    assert verdict == Verdict.WARNING
+    assert f"could not be looked into: {storage.name}." in words
+    Backup.objects.filter(pk=at_hand.pk).update(state="damaged")
+    assert said(database)[0] == Verdict.CRITICAL
+    Backup.objects.filter(pk=at_hand.pk).update(state="available", scope="schema")
+    assert said(database)[0] == Verdict.CRITICAL
 
 
 def test_a_look_that_fails_says_away_and_one_that_succeeds_takes_it_back(

@@ -59,6 +59,15 @@ def test_what_lies_only_where_nothing_answers_cannot_be_brought_back(viewer: Cli
     assert f"is only where it cannot be read now: {link(vault)}" in shown(viewer, backup.database)
 
 
+def test_the_list_of_databases_says_it_of_each(viewer: Client, vault: Storage) -> None:
+    make_backup(storage=vault)
+    make_backup()
+    url = reverse("databases")
+    assert link(vault) not in viewer.get(url).content.decode()
+    away(vault)
+    assert viewer.get(url).content.decode().count(f"only where it cannot be read now: {link(vault)}") == 1
+
+
 def test_a_copy_that_cannot_be_read_now_says_so(viewer: Client, vault: Storage) -> None:
     backup = make_backup(storage=vault)
     in_both(backup, make_storage())

@@ -15,7 +15,7 @@ UNDELETED = timedelta(days=1)
 
 @check("archives", Text("Archives in their storages"), engines=ALL, live=False)
 def archives(seen: Observation) -> Result:
-    """A backup without any archive is lost; copies that others can replace, storages away or full, are a warning."""
+    """Nothing to restore from is critical, for ever or for now; what others can replace is a warning."""
     found = seen.archives
     if found.vanished_backups:
         return Result(
@@ -24,6 +24,14 @@ def archives(seen: Observation) -> Result:
             hint=Text("Look who deleted or moved it. Bring it back, or delete the backup from the list; back up now."),
             value=found.vanished_backups,
         )
+    if found.is_cut_off:
+        return Result(
+            verdict=Verdict.CRITICAL,
+            message=Text("All its backups are where they cannot be read now: {names}.", names=", ".join(found.away)),
+            hint=Text("The pages of these storages say why. Nothing can be restored until one of them answers; back up "
+                      "now to another one."),
+            value=len(found.away),
+        )  # fmt: skip
     if found.away:
         return Result(
             verdict=Verdict.WARNING,
