@@ -105,7 +105,7 @@ def test_a_disk_that_is_not_mounted_is_away_and_nothing_has_vanished(
     assert states(backup) == (BackupState.AVAILABLE, [CopyState.STORED])
     storage.refresh_from_db()
     assert "Nothing at all" in str(storage.problem)
-    assert verdicts(database)["archives"] == Verdict.WARNING
+    assert verdicts(database)["archives"] == Verdict.CRITICAL
     root(storage).rmdir()
     (tmp_path / "unplugged").rename(root(storage))
     look(database)
